@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Energy budgets: what they are in joules, whether they can be met, and the most precise schedule within one. */
+#include <math.h>
+
+#include "learn/pipeline.h"
+#include "learn/result.h"
+
+double dp_budget_energy_j(const dp_pipeline *p) {
+    const dp_learn_options *o = p->search.options;
+    if (o->energy_unit == DP_ENERGY_AJ_PER_MAC)
+        return o->energy * 1e-18 * dp_engine_macs(p->search.engine);
+    if (o->energy_unit == DP_ENERGY_OF_UNIFORM) return o->energy * p->uniform.measure.energy_j;
+    return o->energy;
+}
+
+double dp_budget_fixed_j(const dp_search *s) {
+    double sum = 0;
+    for (int i = 0; i < dp_engine_site_count(s->engine); i++)
+        sum += dp_engine_site(s->engine, i)->fixed_j;
+    return sum;
+}
+
+dp_status dp_budget_check_energy(const dp_pipeline *p, double budget_j, dp_error *err) {
+    const dp_search *s = &p->search;
+    double fixed = dp_budget_fixed_j(s), macs = dp_engine_macs(s->engine);
+    double least = fixed + dp_units_energy(&s->units, s->units.low);
+    double most = fixed + dp_units_energy(&s->units, s->units.high);
+    if (budget_j >= least * (1 - 1e-12)) return DP_OK;
+    return dp_fail(
+        err, DP_EBUDGET,
+        "an energy of %.4g J a sample (%.4g aJ/MAC) cannot be met on hardware '%s': %.4g to "
+        "%.4g J (%.4g to %.4g aJ/MAC) is feasible",
+        budget_j, 1e18 * budget_j / macs, s->hardware->name, least, most, 1e18 * least / macs,
+        1e18 * most / macs);
+}
+
+static dp_status round_to_energy(dp_pipeline *p, double energy_j, dp_error *err) {
+    dp_search *s = &p->search;
+    double variable = energy_j - dp_budget_fixed_j(s);
+    p->t = dp_relax_for_energy(&s->units, p->shape, variable);
+    dp_relax_at(&s->units, p->shape, p->t, p->learned.k);
+    return dp_round_within(&s->units, s->hardware, variable, p->learned.k, err);
+}
+
+/* The uniform precision that an energy is a share of; none that meets the loss means no such energy. */
+static dp_status find_share(dp_pipeline *p, dp_error *err) {
+    dp_search *s = &p->search;
+    dp_status status = dp_shape_find(p, err);
+    if (status != DP_OK) return status;
+    dp_relax_at(&s->units, p->shape, p->t, p->learned.k);
+    dp_family uniform = {NULL};
+    double t;
+    status = dp_shape_scale_of(s, &uniform, dp_uniform_guess(p), &t, err);
+    if (status == DP_OK) status = dp_uniform_accept(p, t, err);
+    if (status != DP_OK || p->uniform.passed) return status;
+    const dp_measure *tried = &p->uniform.measure;
+    return dp_fail(err, DP_EBUDGET,
+                   "the energy is a share of what uniform precision needs for a drop of at most %g "
+                   "points, and none was found on hardware '%s': at K = %g the upper bound is %.3g "
+                   "points. Give a drop or loss too, or the energy in another unit",
+                   100 * s->criterion.budget, s->hardware->name, tried->repetitions,
+                   tried->drop_upper);
+}
+
+dp_status dp_budget_energy(dp_pipeline *p, dp_error *err) {
+    dp_search *s = &p->search;
+    if (s->options->energy_unit == DP_ENERGY_OF_UNIFORM) {
+        dp_status status = find_share(p, err);
+        if (status != DP_OK) return status;
+    }
+    double budget = dp_budget_energy_j(p);
+    dp_status status = dp_budget_check_energy(p, budget, err);
+    if (status == DP_OK && !p->relaxed) status = dp_shape_find(p, err);
+    if (status != DP_OK) return status;
+    p->t = dp_relax_for_energy(&s->units, p->shape, budget - dp_budget_fixed_j(s));
+    status = p->refiner->refine(s, p->t, p->shape, err);
+    if (status == DP_OK) status = round_to_energy(p, budget, err);
+    if (status == DP_OK) status = dp_accept_measure(s, &p->learned, err);
+    if (status != DP_OK) return status;
+    p->has_learned = p->learned.passed = true;
+    dp_result_energy(s, p->learned.k, &p->learned.measure);
+    return p->has_uniform ? DP_OK : dp_uniform_within(p, budget, err);
+}

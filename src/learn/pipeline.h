@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One run of learning: what its stages hand on. learn.c has their order; check.c, setup.c, shape.c, uniform.c and budget.c are
+ * the stages that are not a method of their own.
+ */
+#ifndef DP_LEARN_PIPELINE_H
+#define DP_LEARN_PIPELINE_H
+
+#include "learn/accept.h"
+#include "learn/refine.h"
+
+typedef struct dp_pipeline {
+    dp_search search;
+    const dp_graph *graph;
+    const dp_refiner *refiner;
+    double *shape; /* [units] */
+    double t;      /* of the learned family */
+    dp_acceptance learned, uniform;
+    dp_measure clean;
+    bool relaxed; /* shape and t mean something */
+    bool has_learned, has_uniform;
+} dp_pipeline;
+
+/* ---- check.c ---- */
+
+/** A budget that is NaN was not given. */
+bool dp_budget_given(double budget);
+
+/** Errors: DP_ERANGE naming the option. */
+dp_status dp_check_options(const dp_learn_options *options, dp_error *err);
+
+/** The loss budget that the options ask for, or imply. */
+void dp_check_criterion(dp_search *s);
+
+/** Errors: DP_EFORMAT (labels in one half only), DP_EBUDGET (too few samples to certify the budget). */
+dp_status dp_check_data(const dp_search *s, dp_error *err);
+
+/* ---- setup.c ---- */
+
+/** Engine, units, survey and clean outputs. Errors: as dp_learn. */
+dp_status dp_pipeline_start(dp_pipeline *p, const dp_hardware *hardware, dp_error *err);
+
+/** Free what a run holds, half-built or whole. */
+void dp_pipeline_stop(dp_pipeline *p);
+
+/* ---- shape.c ---- */
+
+/** Sensitivities at the clean point, the relaxed shape, and the t at which it is about as noisy as a budget allows. */
+dp_status dp_shape_find(dp_pipeline *p, dp_error *err);
+
+/** The t at which the learn set meets the loss budget. */
+dp_status dp_shape_scale(dp_pipeline *p, dp_error *err);
+
+/** Refine the shape, and find the t at which it is as far from the clean output as before. */
+dp_status dp_shape_refine(dp_pipeline *p, dp_error *err);
+
+/** Likewise of any family, from a guess of t. Errors: as dp_scale_find. */
+dp_status dp_shape_scale_of(dp_search *s, const dp_family *family, double guess, double *t,
+                            dp_error *err);
+
+/* ---- uniform.c ---- */
+
+/** Uniform precision at about the loss that is predicted for the learned one. */
+double dp_uniform_guess(const dp_pipeline *p);
+
+/** Uniform precision that the check set certifies, looked for from K = t. */
+dp_status dp_uniform_accept(dp_pipeline *p, double t, dp_error *err);
+
+/** Likewise, from where it diverges from the clean output as much as the learned one. */
+dp_status dp_uniform_match(dp_pipeline *p, double guess, dp_error *err);
+
+/** The highest uniform level within an energy, measured on the check set. */
+dp_status dp_uniform_within(dp_pipeline *p, double energy_j, dp_error *err);
+
+/* ---- budget.c ---- */
+
+/** The energy budget in joules a sample; a share of uniform asks for a uniform precision. */
+double dp_budget_energy_j(const dp_pipeline *p);
+
+/** Joules that do not depend on repetitions. */
+double dp_budget_fixed_j(const dp_search *s);
+
+/** Errors: DP_EBUDGET with the feasible range. */
+dp_status dp_budget_check_energy(const dp_pipeline *p, double budget_j, dp_error *err);
+
+/** The most precise schedule within the energy budget. */
+dp_status dp_budget_energy(dp_pipeline *p, dp_error *err);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a run starts with: engine, units, clean outputs; and its end. */
+#include <math.h>
+
+#include "base/alloc.h"
+#include "learn/pipeline.h"
+#include "learn/result.h"
+
+/* What uniform precision is held to where only its share is given and outputs are quantities: this squared error, in parts of
+ * their variance. */
+static const double default_rise = 0.01;
+
+static dp_status open_half(dp_search *s, dp_half *half, dp_error *err) {
+    int64_t trials = s->options->trials;
+    half->samples = dp_dataset_count(half->data);
+    half->scores = dp_alloc((size_t)(half->samples * trials), sizeof *half->scores);
+    if (!half->scores) return dp_fail(err, DP_EMEMORY, "no memory for scores");
+    return dp_engine_reference(&half->reference, s->engine, half->data, err);
+}
+
+static dp_status allocate(dp_pipeline *p, dp_error *err) {
+    dp_search *s = &p->search;
+    size_t units = (size_t)s->units.count, channels = (size_t)s->units.channels;
+    s->s = dp_alloc(channels, sizeof *s->s);
+    s->repetitions = dp_alloc(channels, sizeof *s->repetitions);
+    s->k = dp_alloc(units, sizeof *s->k);
+    p->shape = dp_alloc(units, sizeof *p->shape);
+    p->learned.k = dp_alloc(units, sizeof *p->learned.k);
+    p->uniform.k = dp_alloc(units, sizeof *p->uniform.k);
+    if (s->s && s->repetitions && s->k && p->shape && p->learned.k && p->uniform.k) return DP_OK;
+    return dp_fail(err, DP_EMEMORY, "no memory for %zu units", units);
+}
+
+/* What is a drop or a rise, now that outputs and data are known. */
+static dp_status adapt_criterion(dp_search *s, dp_error *err) {
+    dp_criterion *c = &s->criterion;
+    if (dp_reference_regression(s->check.reference) && !dp_budget_given(s->options->max_drop) &&
+        !dp_budget_given(s->options->max_loss)) {
+        c->quantity = DP_RISE;
+        c->budget = default_rise;
+    }
+    return dp_criterion_adapt(c, s->check.reference, s->check.data, err);
+}
+
+static dp_status measure_clean(dp_pipeline *p, dp_error *err) {
+    const dp_half *check = &p->search.check;
+    const dp_score *scores = dp_reference_scores(check->reference);
+    dp_outcome outcome = {scores, scores, check->samples, 1};
+    p->clean = dp_result_unknown();
+    return dp_criterion_measure(&p->search.criterion, &outcome, &p->clean, err);
+}
+
+dp_status dp_pipeline_start(dp_pipeline *p, const dp_hardware *hardware, dp_error *err) {
+    dp_search *s = &p->search;
+    const dp_learn_options *o = s->options;
+    dp_engine_options engine = {.threads = o->threads,
+                                .seed = o->seed,
+                                .output = o->output,
+                                .cancel = o->cancel,
+                                .cache = o->cache,
+                                .comm = o->comm,
+                                .progress = o->progress,
+                                .exclude = o->exclude,
+                                .n_exclude = o->n_exclude,
+                                .example = s->learn.data};
+    dp_status status = dp_engine_create(&s->engine, p->graph, hardware, &engine, err);
+    if (status == DP_OK) status = dp_units_create(&s->units, s->engine, hardware, o, err);
+    if (status == DP_OK) status = allocate(p, err);
+    if (status == DP_OK) status = dp_engine_survey(s->engine, s->learn.data, err);
+    if (status == DP_OK) status = open_half(s, &s->learn, err);
+    if (status == DP_OK) status = open_half(s, &s->check, err);
+    if (status == DP_OK) status = adapt_criterion(s, err);
+    if (status == DP_OK) status = measure_clean(p, err);
+    return status;
+}
+
+void dp_pipeline_stop(dp_pipeline *p) {
+    dp_search *s = &p->search;
+    dp_reference_free(s->learn.reference);
+    dp_reference_free(s->check.reference);
+    dp_free(s->learn.scores);
+    dp_free(s->check.scores);
+    dp_free(s->s);
+    dp_free(s->repetitions);
+    dp_free(s->k);
+    dp_free(p->shape);
+    dp_free(p->learned.k);
+    dp_free(p->uniform.k);
+    dp_units_clear(&s->units);
+    dp_engine_free(s->engine);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The learned family: its shape by relaxation and refinement, its scale by measuring the learn set. */
+#include <math.h>
+
+#include "learn/gradient_free.h"
+#include "learn/pipeline.h"
+#include "learn/scale.h"
+
+/* Of log t, where acceptance begins; it settles the rest. */
+static const double tolerance = 0.25;
+
+/* A first guess of the loss at which a budget is just met: for drops, about 5 hundredths of a nat a point. */
+static double likely_loss(const dp_criterion *c) {
+    return c->quantity == DP_RISE ? c->budget : 5 * c->budget;
+}
+
+dp_status dp_shape_find(dp_pipeline *p, dp_error *err) {
+    dp_search *s = &p->search;
+    dp_evaluation point = {.reference = s->learn.reference, .first_trial = 0, .trials = 1};
+    dp_status status = DP_EUNSUPPORTED;
+    if (!p->refiner->gradient_free) status = dp_engine_sensitivity(s->engine, &point, s->s, err);
+    if (status == DP_EUNSUPPORTED) { /* asked for, or an operator has no reverse pass */
+        p->refiner = dp_refiner_gradient_free();
+        status = dp_gradient_free(s, likely_loss(&s->criterion), err);
+    }
+    if (status != DP_OK) return status;
+    s->name = p->refiner->name;
+    dp_units_collect(&s->units, s->s);
+    dp_relax_shape(&s->units, p->shape);
+    p->t = dp_relax_for_loss(&s->units, p->shape, likely_loss(&s->criterion));
+    p->relaxed = true;
+    return DP_OK;
+}
+
+dp_status dp_shape_scale_of(dp_search *s, const dp_family *family, double guess, double *t,
+                            dp_error *err) {
+    int half = (s->options->trials + 1) / 2; /* of a check's draws */
+    dp_scale scale = {.guess = guess, .tolerance = tolerance, .trials = half};
+    return dp_scale_find(s, family, &scale, t, err);
+}
+
+dp_status dp_shape_scale(dp_pipeline *p, dp_error *err) {
+    dp_family family = {p->shape};
+    return dp_shape_scale_of(&p->search, &family, p->t, &p->t, err);
+}
+
+/* After a change of shape: as far from the clean output as before, and no farther than the budget allowed then. */
+dp_status dp_shape_refine(dp_pipeline *p, dp_error *err) {
+    dp_search *s = &p->search;
+    dp_family family = {p->shape};
+    dp_family_relaxed(s, &family, p->t, p->learned.k);
+    dp_status status = p->refiner->refine(s, p->t, p->shape, err);
+    return status == DP_OK ? dp_scale_match(s, &family, p->learned.k, &p->t, err) : status;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Uniform precision: what a learned schedule is compared with. */
+#include <math.h>
+
+#include "device/levels.h"
+#include "learn/pipeline.h"
+#include "learn/result.h"
+#include "learn/scale.h"
+
+dp_status dp_uniform_accept(dp_pipeline *p, double t, dp_error *err) {
+    dp_search *s = &p->search;
+    dp_family uniform = {NULL};
+    dp_status status = dp_accept(s, &uniform, t, &p->uniform, err);
+    if (status != DP_OK) return status;
+    p->has_uniform = true;
+    dp_result_energy(s, p->uniform.k, &p->uniform.measure);
+    p->uniform.measure.repetitions = p->uniform.k[0];
+    for (int i = 0; i < s->units.count; i++)
+        if (!s->units.fixed[i]) p->uniform.measure.repetitions = p->uniform.k[i];
+    return DP_OK;
+}
+
+dp_status dp_uniform_match(dp_pipeline *p, double guess, dp_error *err) {
+    dp_family uniform = {NULL};
+    double t = guess;
+    dp_status status = dp_scale_match(&p->search, &uniform, p->learned.k, &t, err);
+    return status == DP_OK ? dp_uniform_accept(p, t, err) : status;
+}
+
+double dp_uniform_guess(const dp_pipeline *p) {
+    double loss = dp_units_loss(&p->search.units, p->learned.k), s = 0;
+    for (int i = 0; i < p->search.units.count; i++) s += p->search.units.s[i];
+    return loss > 0 ? s / loss : 1;
+}
+
+dp_status dp_uniform_within(dp_pipeline *p, double energy_j, dp_error *err) {
+    dp_search *s = &p->search;
+    double ones = 0, fixed = dp_budget_fixed_j(s);
+    for (int i = 0; i < s->units.count; i++) {
+        if (s->units.fixed[i])
+            fixed += s->units.cost_j[i] * s->units.low[i];
+        else
+            ones += s->units.cost_j[i];
+    }
+    double level = dp_level_at_most(s->hardware, (energy_j - fixed) / ones * (1 + 1e-12));
+    for (int i = 0; i < s->units.count; i++)
+        p->uniform.k[i] = s->units.fixed[i] ? s->units.low[i] : level;
+    dp_status status = dp_accept_measure(s, &p->uniform, err);
+    if (status != DP_OK) return status;
+    p->has_uniform = true;
+    dp_result_energy(s, p->uniform.k, &p->uniform.measure);
+    p->uniform.measure.repetitions = level;
+    return DP_OK;
+}
