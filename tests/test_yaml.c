@@ -1,115 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Numbers as text, YAML in and out, and files that appear whole. */
-#include <fcntl.h>
-#include <float.h>
-#include <locale.h>
+/* YAML in and out. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/alloc.h"
-#include "base/file.h"
-#include "base/number.h"
 #include "base/yaml.h"
 #include "base/yaml_write.h"
 #include "scratch.h"
 #include "suites.h"
-
-/* ---- numbers ---- */
-
-static const struct {
-    double value;
-    const char *text;
-} number_forms[] = {
-    {0, "0.0"},
-    {3, "3.0"},
-    {-2.5, "-2.5"},
-    {0.1, "0.1"},
-    {1e-3, "0.001"},
-    {1e-5, "1.0e-05"},
-    {1.28e-19, "1.28e-19"},
-    {6.02e23, "6.02e+23"},
-    {1e22, "1.0e+22"},
-    {123456789, "123456789.0"},
-    {1.0 / 3, "0.3333333333333333"},
-    {DBL_MAX, "1.7976931348623157e+308"},
-    {NAN, "null"},
-    {INFINITY, ".inf"},
-    {-INFINITY, "-.inf"},
-};
-
-START_TEST(floats_are_written_as_yaml_1_1_floats) {
-    char text[DP_NUMBER_TEXT];
-    ck_assert_str_eq(dp_number_text(number_forms[_i].value, text), number_forms[_i].text);
-}
-END_TEST
-
-START_TEST(whole_numbers_can_be_written_as_integers) {
-    char text[DP_NUMBER_TEXT];
-    ck_assert_str_eq(dp_count_text(3, text), "3");
-    ck_assert_str_eq(dp_count_text(-0.0, text), "0");
-    ck_assert_str_eq(dp_count_text(3.5, text), "3.5");
-    ck_assert_str_eq(dp_count_text(4089184256.0, text), "4089184256");
-    ck_assert_str_eq(dp_count_text(1e30, text), "1.0e+30");
-    ck_assert_str_eq(dp_count_text(NAN, text), "null");
-    ck_assert_str_eq(dp_count_text(INFINITY, text), ".inf");
-}
-END_TEST
-
-/* Doubles of every exponent: a fixed sequence of bit patterns. */
-START_TEST(every_number_reads_back_as_itself) {
-    uint64_t bits = 1;
-    for (int i = 0; i < 100000; i++) {
-        bits = bits * 6364136223846793005u + 1442695040888963407u;
-        double value, back;
-        memcpy(&value, &bits, sizeof value);
-        if (!isfinite(value)) continue;
-        char text[DP_NUMBER_TEXT];
-        dp_number_text(value, text);
-        ck_assert_msg(strchr(text, '.') && dp_number_parse(text, &back) && back == value, "%a: %s",
-                      value, text);
-    }
-}
-END_TEST
-
-START_TEST(the_callers_locale_does_not_matter) {
-    static const char *const with_comma[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
-    bool found = false;
-    for (size_t i = 0; i < sizeof with_comma / sizeof *with_comma && !found; i++)
-        found = setlocale(LC_ALL, with_comma[i]) != NULL;
-    char text[DP_NUMBER_TEXT];
-    double back;
-    ck_assert_str_eq(dp_number_text(0.5, text), "0.5");
-    ck_assert(dp_number_parse("0.5", &back) && back == 0.5);
-    if (!found) printf("no locale with a decimal comma is installed: tried in the C locale only\n");
-}
-END_TEST
-
-static const char *const no_numbers[] = {
-    "",     "-",  ".",  "e5",    "1e",  "1e+", "1,5",   "0x10",     "010", "1_000",
-    "1:30", "1 ", " 1", "1.2.3", "inf", "nan", "1e999", "infinity", "--1", "0b1",
-};
-
-START_TEST(what_readers_disagree_on_is_no_number) {
-    double value;
-    ck_assert_msg(!dp_number_parse(no_numbers[_i], &value), "'%s'", no_numbers[_i]);
-}
-END_TEST
-
-START_TEST(plain_exponents_are_numbers) {
-    double value;
-    ck_assert(dp_number_parse("1e-3", &value) && value == 1e-3);
-    ck_assert(dp_number_parse("+.5E2", &value) && value == 50);
-    ck_assert(dp_number_parse("7.", &value) && value == 7);
-    ck_assert(dp_number_parse("0010.5", &value) && value == 10.5);
-    ck_assert(dp_number_parse("-.inf", &value) && value == -INFINITY);
-    ck_assert(dp_number_parse(".nan", &value) && isnan(value));
-}
-END_TEST
 
 /* ---- reading ---- */
 
@@ -341,126 +241,7 @@ START_TEST(long_lists_are_broken_before_column_100) {
 }
 END_TEST
 
-/* ---- files ---- */
-
-START_TEST(a_file_appears_only_when_it_is_whole) {
-    const char *path = scratch_write("out", "old", 3);
-    dp_output output;
-    size_t size;
-    ck_dp_ok(dp_output_open(&output, path, &err));
-    fputs("new text", output.stream);
-    fflush(output.stream);
-    char *before = read_whole(path, &size);
-    ck_assert_str_eq(before, "old");
-    ck_dp_ok(dp_output_close(&output, &err));
-    char *after = read_whole(path, &size);
-    ck_assert_str_eq(after, "new text");
-    ck_assert_int_eq(scratch_count(), 1);
-    free(before);
-    free(after);
-}
-END_TEST
-
-START_TEST(a_discarded_file_leaves_nothing) {
-    dp_output output;
-    ck_dp_ok(dp_output_open(&output, scratch("out"), &err));
-    fputs("text", output.stream);
-    ck_assert_int_eq(scratch_count(), 1);
-    dp_output_discard(&output);
-    ck_assert_int_eq(scratch_count(), 0);
-    dp_output_discard(&output);
-}
-END_TEST
-
-START_TEST(a_new_file_honours_the_umask) {
-    dp_output output;
-    struct stat made;
-    mode_t old = umask(027);
-    ck_dp_ok(dp_output_open(&output, scratch("out"), &err));
-    ck_dp_ok(dp_output_close(&output, &err));
-    umask(old);
-    ck_assert_int_eq(stat(scratch("out"), &made), 0);
-    ck_assert_int_eq(made.st_mode & 0777, 0640);
-}
-END_TEST
-
-START_TEST(links_are_followed_and_stay_links) {
-    scratch_write("target", "old", 3);
-    ck_assert_int_eq(symlink("target", scratch("link")), 0);
-    dp_output output;
-    ck_dp_ok(dp_output_open(&output, scratch("link"), &err));
-    fputs("new", output.stream);
-    ck_dp_ok(dp_output_close(&output, &err));
-    struct stat link;
-    ck_assert(lstat(scratch("link"), &link) == 0 && S_ISLNK(link.st_mode));
-    size_t size;
-    char *text = read_whole(scratch("target"), &size);
-    ck_assert_str_eq(text, "new");
-    free(text);
-}
-END_TEST
-
-START_TEST(devices_are_written_and_not_replaced) {
-    dp_output output;
-    struct stat device;
-    ck_dp_ok(dp_output_open(&output, "/dev/null", &err));
-    ck_dp_ok(dp_output_close(&output, &err));
-    ck_assert(stat("/dev/null", &device) == 0 && S_ISCHR(device.st_mode));
-}
-END_TEST
-
-START_TEST(a_full_disk_is_reported_when_the_file_is_finished) {
-    dp_output output;
-    ck_dp_ok(dp_output_open(&output, "/dev/full", &err));
-    for (int i = 0; i < 100000; i++) fputs("text", output.stream);
-    ck_dp_fails(dp_output_close(&output, &err), DP_EIO,
-                "/dev/full: cannot be written: No space left on device");
-}
-END_TEST
-
-START_TEST(files_that_cannot_be_had_are_named_with_the_reason) {
-    dp_output output;
-    char *text;
-    size_t size;
-    ck_dp_fails(dp_output_open(&output, scratch("no/such"), &err), DP_EIO,
-                "no/such: cannot be written: No such file or directory");
-    ck_dp_fails(dp_output_open(&output, scratch(""), &err), DP_EIO, "Is a directory");
-    ck_dp_fails(dp_file_read(scratch("none"), 10, &text, &size, &err), DP_EIO,
-                "none: cannot be read: No such file or directory");
-    ck_dp_fails(dp_file_read(scratch(""), 10, &text, &size, &err), DP_EIO, "Is a directory");
-    ck_assert_ptr_null(text);
-}
-END_TEST
-
-START_TEST(files_are_read_up_to_a_limit) {
-    enum { SIZE = 200001 };
-    char *bytes = calloc(SIZE, 1), *back;
-    size_t size;
-    memset(bytes, 'x', SIZE);
-    const char *path = scratch_write("big", bytes, SIZE);
-    ck_dp_ok(dp_file_read(path, SIZE, &back, &size, &err));
-    ck_assert_uint_eq(size, SIZE);
-    ck_assert(!memcmp(bytes, back, SIZE) && !back[SIZE]);
-    free(bytes);
-    dp_free(back);
-    ck_dp_fails(dp_file_read(path, SIZE - 1, &back, &size, &err), DP_EFORMAT,
-                "longer than 200000 bytes");
-    ck_assert_ptr_null(back);
-}
-END_TEST
-
 #define COUNT_OF(table) ((int)(sizeof(table) / sizeof *(table)))
-
-static void add_number_tests(Suite *suite) {
-    TCase *tests = tcase_create("numbers");
-    tcase_add_loop_test(tests, floats_are_written_as_yaml_1_1_floats, 0, COUNT_OF(number_forms));
-    tcase_add_test(tests, whole_numbers_can_be_written_as_integers);
-    tcase_add_test(tests, every_number_reads_back_as_itself);
-    tcase_add_test(tests, the_callers_locale_does_not_matter);
-    tcase_add_loop_test(tests, what_readers_disagree_on_is_no_number, 0, COUNT_OF(no_numbers));
-    tcase_add_test(tests, plain_exponents_are_numbers);
-    suite_add_tcase(suite, tests);
-}
 
 static void add_reading_tests(Suite *suite) {
     TCase *tests = tcase_create("reading");
@@ -482,25 +263,9 @@ static void add_writing_tests(Suite *suite) {
     suite_add_tcase(suite, tests);
 }
 
-static void add_file_tests(Suite *suite) {
-    TCase *tests = tcase_create("files");
-    tcase_add_checked_fixture(tests, scratch_setup, scratch_teardown);
-    tcase_add_test(tests, a_file_appears_only_when_it_is_whole);
-    tcase_add_test(tests, a_discarded_file_leaves_nothing);
-    tcase_add_test(tests, a_new_file_honours_the_umask);
-    tcase_add_test(tests, links_are_followed_and_stay_links);
-    tcase_add_test(tests, devices_are_written_and_not_replaced);
-    tcase_add_test(tests, a_full_disk_is_reported_when_the_file_is_finished);
-    tcase_add_test(tests, files_that_cannot_be_had_are_named_with_the_reason);
-    tcase_add_test(tests, files_are_read_up_to_a_limit);
-    suite_add_tcase(suite, tests);
-}
-
 Suite *test_yaml_suite(void) {
     Suite *suite = suite_create("yaml");
-    add_number_tests(suite);
     add_reading_tests(suite);
     add_writing_tests(suite);
-    add_file_tests(suite);
     return suite;
 }
