@@ -21,6 +21,7 @@
 #define DYNAPREC_H
 
 #include "dynaprec/comm.h"
+#include "dynaprec/conditioning.h"
 #include "dynaprec/dataset.h"
 #include "dynaprec/engine.h"
 #include "dynaprec/graph.h"

@@ -7,9 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/conv.h"
 #include "kernels/gemm.h"
-#include "model/op.h"
+#include "model/ops/conv.h"
 #include "model/ops/spatial.h"
 #include "model/ops/tables.h"
 #include "model/ops/walk.h"
@@ -56,7 +55,7 @@ static dp_status check_channels(const dp_op_args *a, const dp_conv *g, dp_error 
     return DP_OK;
 }
 
-static dp_status geometry(const dp_op_args *a, dp_conv *g, dp_error *err) {
+dp_status dp_conv_read(const dp_op_args *a, dp_conv *g, dp_error *err) {
     dp_status status = dp_spatial_operands(a, err);
     if (status != DP_OK) return status;
     const dp_tensor *x = a->in[0], *w = a->in[1];
@@ -120,7 +119,7 @@ static workspace divide_scratch(const dp_op_args *a, const dp_conv *g) {
 
 static dp_status conv_shape(dp_op_args *a, dp_error *err) {
     dp_conv g;
-    dp_status status = geometry(a, &g, err);
+    dp_status status = dp_conv_read(a, &g, err);
     if (status != DP_OK) return status;
     if ((status = dp_spatial_output(a, g.out_channels, g.out, err)) != DP_OK) return status;
     a->scratch_bytes = divide_scratch(a, &g).bytes;
@@ -207,7 +206,7 @@ static void forward_depthwise(const dp_op_args *a, const dp_conv *g, int64_t sam
 
 static dp_status conv_forward(const dp_op_args *a, dp_error *err) {
     dp_conv g;
-    dp_status status = geometry(a, &g, err);
+    dp_status status = dp_conv_read(a, &g, err);
     if (status != DP_OK) return status;
     workspace ws = divide_scratch(a, &g);
     for (int64_t n = 0; n < a->in[0]->dim[0]; n++) {
@@ -360,7 +359,7 @@ static void adjoint_group(const dp_op_args *a, const dp_conv *g, const int64_t i
 /* The images of one sample see the same weights, off by the same noise: their gradients are one. */
 static dp_status conv_adjoint(const dp_op_args *a, dp_error *err) {
     dp_conv g;
-    dp_status status = geometry(a, &g, err);
+    dp_status status = dp_conv_read(a, &g, err);
     if (status != DP_OK) return status;
     workspace ws = divide_scratch(a, &g);
     int64_t count = a->in[0]->dim[0], share = a->port ? count / a->port->samples : 1;
@@ -379,7 +378,7 @@ static dp_status conv_adjoint(const dp_op_args *a, dp_error *err) {
 /* Source  [Garg]: D is the length of one dot product; padding counts towards it. */
 static dp_status conv_site(const dp_op_args *a, int slot, dp_site *site, dp_error *err) {
     dp_conv g;
-    dp_status status = geometry(a, &g, err);
+    dp_status status = dp_conv_read(a, &g, err);
     if (status != DP_OK) return status;
     int64_t images = a->in[0]->dim[0], positions = dp_conv_positions(&g);
     if (a->port && images % a->port->samples)
