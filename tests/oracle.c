@@ -13,6 +13,10 @@ float oracle_random(uint64_t *state) {
     return (float)((int)((z ^ (z >> 31)) >> 51) - 4096) / 4096;
 }
 
+uint64_t oracle_below(uint64_t *state, uint64_t limit) {
+    return (uint64_t)((0.5 + 0.5 * (double)oracle_random(state)) * (double)limit);
+}
+
 float *oracle_randoms(uint64_t seed, int64_t count) {
     float *values = dp_alloc((size_t)count, sizeof *values);
     for (int64_t i = 0; values && i < count; i++) values[i] = oracle_random(&seed);

@@ -15,7 +15,10 @@
 /** The next of a sequence of numbers uniform in [-1, 1), all multiples of 2^-12. */
 float oracle_random(uint64_t *state);
 
-/** `count` of them in a block for dp_free. */
+/** One of 0 to limit - 1. */
+uint64_t oracle_below(uint64_t *state, uint64_t limit);
+
+/** `count` random numbers in a block for dp_free. */
 float *oracle_randoms(uint64_t seed, int64_t count);
 
 /* A value and the sum of the magnitudes that it is a sum of, which float32 arithmetic is judged by. */
