@@ -34,7 +34,7 @@ SRC     := $(filter-out src/cli/% src/mpi/%,$(wildcard src/*/*.c src/*/*/*.c))
 CLI     := $(wildcard src/cli/*.c)
 TESTS   := $(wildcard tests/*.c)
 OBJ      = $(SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/onnx.pb-c.o
-SOURCES  = $(wildcard include/*/*.h src/*/*.[ch] src/*/*/*.[ch] tests/*.[ch] tests/bench/*.c examples/c/*.c)
+SOURCES  = $(wildcard include/*/*.h src/*/*.[ch] src/*/*/*.[ch] tests/*.[ch] tests/bench/*.[ch] examples/c/*.c)
 LIB      = $(BUILD)/libdynaprec.a
 BIN      = $(BUILD)/dynaprec
 
@@ -106,7 +106,7 @@ check-asan: setup
 conformance: all
 	@tests/conformance/run --build $(BUILD)
 	@tests/networks/run --build $(BUILD)
-$(BUILD)/bench/speed: $(BUILD)/tests/bench/speed.o $(BUILD)/src/cli/start.o $(LIB)
+$(BUILD)/bench/speed $(BUILD)/bench/profile: $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/network.o $(BUILD)/src/cli/start.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -pthread -o $@ $^ $(LIBS)
 bench: all $(BUILD)/bench/speed

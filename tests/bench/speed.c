@@ -18,8 +18,8 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "cli/start.h"
-#include "dynaprec/dynaprec.h"
 #include "kernels/gemm.h"
+#include "network.h"
 
 enum { SIZE = 1024, PRODUCTS = 24, NORMALS = 1 << 16, FILLS = 300, MAX_PASSES = 100 };
 
@@ -132,85 +132,29 @@ static dp_status speed_normals(int passes, dp_error *err) {
 
 /* ---- a network ---- */
 
-typedef struct network {
-    dp_graph *graph;
-    dp_dataset *data;
-    dp_hardware hardware;
-    dp_engine *engine;
-    dp_reference *reference;
-    double *repetitions, *sensitivity; /* [channels] */
-    dp_score *scores;                  /* [samples] */
-} network;
-
-static void network_clear(network *n) {
-    dp_reference_free(n->reference);
-    dp_engine_free(n->engine);
-    dp_dataset_free(n->data);
-    dp_graph_free(n->graph);
-    dp_free(n->repetitions);
-    dp_free(n->sensitivity);
-    dp_free(n->scores);
-}
-
-static dp_status read_files(network *n, char **files, dp_error *err) {
-    dp_status status = dp_graph_load(&n->graph, files[0], err);
-    if (status != DP_OK) return status;
-    int count = dp_graph_input_count(n->graph);
-    dp_input_spec *specs = dp_alloc((size_t)count, sizeof *specs);
-    if (!specs) return dp_fail(err, DP_EMEMORY, "no memory for the inputs");
-    dp_engine_inputs(n->graph, specs);
-    status = dp_dataset_open(&n->data, files[1], specs, count, NULL, err);
-    dp_free(specs);
-    return status == DP_OK ? dp_hardware_read(&n->hardware, files[2], err) : status;
-}
-
-static dp_status prepare(network *n, double repetitions, int threads, dp_error *err) {
-    dp_engine_options options = {.threads = threads, .seed = 1, .example = n->data};
-    dp_status status = dp_engine_create(&n->engine, n->graph, &n->hardware, &options, err);
-    if (status == DP_OK) status = dp_engine_survey(n->engine, n->data, err);
-    if (status == DP_OK) status = dp_engine_reference(&n->reference, n->engine, n->data, err);
-    if (status != DP_OK) return status;
-    int64_t channels = dp_engine_channels(n->engine);
-    n->repetitions = dp_alloc((size_t)channels, sizeof *n->repetitions);
-    n->sensitivity = dp_alloc((size_t)channels, sizeof *n->sensitivity);
-    n->scores = dp_alloc((size_t)dp_dataset_count(n->data), sizeof *n->scores);
-    if (!n->repetitions || !n->sensitivity || !n->scores)
-        return dp_fail(err, DP_EMEMORY, "no memory for the results");
-    for (int64_t c = 0; c < channels; c++) n->repetitions[c] = repetitions;
-    return DP_OK;
-}
-
-enum { CLEAN, NOISY, REVERSE, KINDS };
-
-static dp_status one_pass(network *n, int kind, dp_error *err) {
-    dp_evaluation e = {.reference = n->reference, .repetitions = n->repetitions, .trials = 1};
-    if (kind == REVERSE) return dp_engine_sensitivity(n->engine, &e, n->sensitivity, err);
-    if (kind == CLEAN) e.repetitions = NULL;
-    return dp_engine_evaluate(n->engine, &e, n->scores, err);
-}
-
 /* The first pass of each kind is not counted: it makes plans and finds its memory cold. */
 static dp_status time_passes(network *n, int passes, dp_error *err) {
-    double rate[KINDS][MAX_PASSES], count = (double)dp_dataset_count(n->data);
+    double rate[NETWORK_KINDS][MAX_PASSES], count = (double)dp_dataset_count(n->data);
     dp_status status = DP_OK;
     for (int p = -1; p < passes; p++)
-        for (int kind = 0; status == DP_OK && kind < KINDS; kind++) {
+        for (int kind = 0; status == DP_OK && kind < NETWORK_KINDS; kind++) {
             double start = now();
-            status = one_pass(n, kind, err);
+            status = network_pass(n, kind, err);
             if (p >= 0) rate[kind][p] = count / (now() - start);
         }
     if (status != DP_OK) return status;
     printf("{\"samples\": %.0f, \"macs\": %.0f, ", count, dp_engine_macs(n->engine));
-    print_list("clean", rate[CLEAN], passes, ", ");
-    print_list("noisy", rate[NOISY], passes, ", ");
-    print_list("reverse", rate[REVERSE], passes, "}\n");
+    print_list("clean", rate[NETWORK_CLEAN], passes, ", ");
+    print_list("noisy", rate[NETWORK_NOISY], passes, ", ");
+    print_list("reverse", rate[NETWORK_REVERSE], passes, "}\n");
     return DP_OK;
 }
 
 static dp_status speed_network(char **words, int passes, dp_error *err) {
     network n = {0};
-    dp_status status = read_files(&n, words, err);
-    if (status == DP_OK) status = prepare(&n, atof(words[3]), atoi(words[4]), err);
+    dp_status status = network_load(
+        &n, words, &(network_setting){.repetitions = atof(words[3]), .threads = atoi(words[4])},
+        err);
     if (status == DP_OK) status = time_passes(&n, passes, err);
     network_clear(&n);
     return status;
