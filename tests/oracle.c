@@ -27,9 +27,14 @@ bool oracle_near(double is, oracle_sum want) {
     return fabs(is - want.value) <= 0x1p-20 * want.size;
 }
 
-static void add_product(oracle_sum *sum, double a, double b) {
-    sum->value += a * b;
-    sum->size += fabs(a * b);
+void oracle_add(oracle_sum *sum, double term) {
+    sum->value += term;
+    sum->size += fabs(term);
+}
+
+void oracle_add_square(oracle_sum *sum, oracle_sum of) {
+    sum->value += of.value * of.value;
+    sum->size += 2 * fabs(of.value) * of.size + 0x1p-20 * of.size * of.size;
 }
 
 void oracle_conv_place(oracle_conv *g, const char *auto_pad) {
@@ -62,13 +67,13 @@ oracle_sum oracle_conv_at(const oracle_conv *g, const float *x, const float *w, 
                           const int64_t at[4]) {
     oracle_sum sum = {0, 0};
     int64_t k[2], depth = g->channels / g->groups;
-    if (b) add_product(&sum, 1, (double)b[at[1]]);
+    if (b) oracle_add(&sum, (double)b[at[1]]);
     for (int64_t c = 0; c < depth; c++)
         for (k[0] = 0; k[0] < g->kernel[0]; k[0]++)
             for (k[1] = 0; k[1] < g->kernel[1]; k[1]++) {
                 int64_t from = under(g, at, c, k);
                 int64_t weight = ((at[1] * depth + c) * g->kernel[0] + k[0]) * g->kernel[1] + k[1];
-                if (from >= 0) add_product(&sum, (double)x[from], (double)w[weight]);
+                if (from >= 0) oracle_add(&sum, (double)x[from] * (double)w[weight]);
             }
     return sum;
 }
@@ -99,7 +104,7 @@ oracle_sum oracle_conv_weight(const oracle_conv *g, const float *x, const float 
                 int64_t from = under(g, at, weight[1], weight + 2);
                 int64_t out =
                     ((at[0] * g->out_channels + at[1]) * g->out[0] + at[2]) * g->out[1] + at[3];
-                if (from >= 0) add_product(&sum, (double)x[from], (double)gy[out]);
+                if (from >= 0) oracle_add(&sum, (double)x[from] * (double)gy[out]);
             }
     return sum;
 }
@@ -107,8 +112,8 @@ oracle_sum oracle_conv_weight(const oracle_conv *g, const float *x, const float 
 oracle_sum oracle_product(oracle_matrix a, oracle_matrix b, int64_t depth, const int64_t at[2]) {
     oracle_sum sum = {0, 0};
     for (int64_t d = 0; d < depth; d++)
-        add_product(&sum, (double)a.at[at[0] * a.row + d * a.column],
-                    (double)b.at[d * b.row + at[1] * b.column]);
+        oracle_add(&sum, (double)a.at[at[0] * a.row + d * a.column] *
+                             (double)b.at[d * b.row + at[1] * b.column]);
     return sum;
 }
 

@@ -26,6 +26,10 @@ typedef struct oracle_sum {
     double value, size;
 } oracle_sum;
 
+/** Add a term, or the square of a sum that float32 arithmetic has made. */
+void oracle_add(oracle_sum *sum, double term);
+void oracle_add_square(oracle_sum *sum, oracle_sum of);
+
 /** Whether float32 arithmetic may have given `is` for this sum: within 2^-20 of its magnitudes. */
 bool oracle_near(double is, oracle_sum want);
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "op_harness.h"
 #include "oracle.h"
+#include "site_rig.h"
 #include "suites.h"
 
 #define WANT_F32(...)                                                                              \
@@ -119,22 +119,20 @@ typedef struct fixture {
     const struct geometry *from;
     oracle_conv g;
     float *x, *w, *b, *mu;
-    op_case c;
     int64_t numbers[4][4];
-    oracle_port port;
-    op_run run;
+    site_rig s;
 } fixture;
 
 static void set_ints(fixture *f, int k, const char *name, const int64_t *values, int count) {
     memcpy(f->numbers[k], values, (size_t)count * sizeof *values);
-    f->c.attrs[k] =
+    f->s.c.attrs[k] =
         (dp_attr){.name = name, .kind = DP_ATTR_INTS, .ints = f->numbers[k], .count = count};
 }
 
 static void describe(fixture *f) {
     const oracle_conv *g = &f->g;
     int skip = f->from->flat ? 1 : 0, axes = 2 - skip;
-    f->c = (op_case){.op = "Conv", .opset = 11, .port = &f->port.port, .frozen = 6};
+    f->s.c = (op_case){.op = "Conv", .opset = 11, .frozen = 6};
     int64_t x[4] = {g->images, g->channels}, w[4] = {g->out_channels, g->channels / g->groups};
     int64_t pads[4];
     for (int i = 0; i < axes; i++) {
@@ -143,19 +141,19 @@ static void describe(fixture *f) {
         pads[i] = g->pad[skip + i];
         pads[axes + i] = g->end[skip + i];
     }
-    f->c.in[0] = (op_tensor){.dtype = DP_F32, .rank = 2 + axes, .data = f->x};
-    f->c.in[1] = (op_tensor){.dtype = DP_F32, .rank = 2 + axes, .data = f->w, .constant = true};
-    f->c.in[2] = (op_tensor){
+    f->s.c.in[0] = (op_tensor){.dtype = DP_F32, .rank = 2 + axes, .data = f->x};
+    f->s.c.in[1] = (op_tensor){.dtype = DP_F32, .rank = 2 + axes, .data = f->w, .constant = true};
+    f->s.c.in[2] = (op_tensor){
         .dtype = DP_F32, .rank = 1, .dim = {g->out_channels}, .data = f->b, .constant = true};
-    memcpy(f->c.in[0].dim, x, sizeof x);
-    memcpy(f->c.in[1].dim, w, sizeof w);
+    memcpy(f->s.c.in[0].dim, x, sizeof x);
+    memcpy(f->s.c.in[1].dim, w, sizeof w);
     set_ints(f, 0, "strides", g->stride + skip, axes);
     set_ints(f, 1, "dilations", g->dilation + skip, axes);
-    f->c.attrs[2] = (dp_attr)OP_INT("group", g->groups);
+    f->s.c.attrs[2] = (dp_attr)OP_INT("group", g->groups);
     if (strcmp(f->from->auto_pad, "NOTSET") == 0)
         set_ints(f, 3, "pads", pads, 2 * axes);
     else
-        f->c.attrs[3] = (dp_attr)OP_STRING("auto_pad", f->from->auto_pad);
+        f->s.c.attrs[3] = (dp_attr)OP_STRING("auto_pad", f->from->auto_pad);
 }
 
 static void fixture_open(fixture *f, int number) {
@@ -171,18 +169,11 @@ static void fixture_open(fixture *f, int number) {
     f->mu = oracle_randoms(4, g->channels);
     oracle_conv_place(g, f->from->auto_pad);
     describe(f);
-    f->port.port.samples = f->from->samples;
-    f->port.port.norms = f->port.port.weight_grads = true;
-    ck_dp_ok(op_run_open(&f->run, &f->c, &err));
-    dp_site site = {0};
-    ck_dp_ok(f->run.row->site(&f->run.args, 0, &site, &err));
-    int64_t outputs = dp_tensor_count(&f->run.out[0]) / f->from->samples;
-    oracle_port_open(&f->port, f->from->samples, outputs, &site);
+    site_rig_open(&f->s, f->from->name, f->from->samples);
 }
 
 static void fixture_close(fixture *f) {
-    oracle_port_close(&f->port);
-    op_run_close(&f->run);
+    site_rig_close(&f->s);
     float *blocks[] = {f->x, f->w, f->b, f->mu};
     for (int i = 0; i < 4; i++) dp_free(blocks[i]);
 }
@@ -202,13 +193,13 @@ static void locate(const oracle_conv *g, int64_t number, int64_t at[4]) {
 START_TEST(outputs_are_the_defining_sum) {
     fixture f;
     fixture_open(&f, _i);
-    f.run.args.port = NULL; /* clean */
-    ck_assert_msg(op_run_forward(&f.run), "%s: %s", f.from->name, f.run.why);
-    const dp_tensor *y = &f.run.out[0];
+    f.s.run.args.port = NULL; /* clean */
+    ck_assert_msg(op_run_forward(&f.s.run), "%s: %s", f.from->name, f.s.run.why);
+    const dp_tensor *y = &f.s.run.out[0];
     int64_t dims[] = {f.g.images, f.g.out_channels, f.g.out[f.from->flat], f.g.out[1]};
     ck_assert_int_eq(y->rank, f.from->flat ? 3 : 4);
     for (int i = 0; i < y->rank; i++) ck_assert_int_eq(y->dim[i], dims[i]);
-    for (int64_t i = 0; i < dp_tensor_count(y); i++) {
+    for (int64_t i = 0; i < f.s.outputs; i++) {
         int64_t at[4];
         locate(&f.g, i, at);
         oracle_sum want = oracle_conv_at(&f.g, f.x, f.w, f.b, at);
@@ -220,34 +211,26 @@ START_TEST(outputs_are_the_defining_sum) {
 }
 END_TEST
 
-/* With the means taken off or not: the values stay, the norms change. */
-static void check_told(fixture *f, const float *mu) {
-    float *y = f->run.out[0].data;
-    f->port.port.mu[0] = mu;
-    f->port.add = 0;
-    oracle_port_clear(&f->port);
-    ck_assert_msg(op_run_forward(&f->run), "%s: %s", f->from->name, f->run.why);
-    ck_assert_msg(!f->port.outside, "%s: a block leaves its sample", f->from->name);
-    for (int64_t i = 0; i < dp_tensor_count(&f->run.out[0]); i++) {
+static void check_told(const fixture *f, const float *mu) {
+    for (int64_t i = 0; i < f->s.outputs; i++) {
         int64_t at[4];
         locate(&f->g, i, at);
-        double norm = oracle_conv_norm(&f->g, f->x, mu, at), told = (double)f->port.norm2[i];
-        ck_assert_msg(f->port.seen[i] == 1, "%s: output %d shown %d times", f->from->name, (int)i,
-                      f->port.seen[i]);
-        ck_assert_msg(f->port.value[i] == y[i], "%s: output %d shown as %g, is %g", f->from->name,
-                      (int)i, (double)f->port.value[i], (double)y[i]);
-        ck_assert_int_eq(f->port.channel[i], at[1]);
-        ck_assert_msg(oracle_near(told, (oracle_sum){norm, norm + 1e-6}),
-                      "%s: output %d has a patch norm of %g, told %g", f->from->name, (int)i, norm,
-                      told);
+        double norm = oracle_conv_norm(&f->g, f->x, mu, at);
+        ck_assert_int_eq(f->s.port.channel[i], at[1]);
+        site_rig_check_norm(&f->s, i, (oracle_sum){norm, norm + 1e-6});
     }
 }
 
+/* With the means taken off or not: the values stay, the norms change. */
 START_TEST(the_port_sees_every_output_once_with_the_norm_of_its_patch) {
     fixture f;
     fixture_open(&f, _i);
-    check_told(&f, NULL);
-    check_told(&f, f.mu);
+    for (int centred = 0; centred < 2; centred++) {
+        f.s.port.port.mu[0] = centred ? f.mu : NULL;
+        site_rig_forward(&f.s);
+        site_rig_check_outputs(&f.s, 0);
+        check_told(&f, f.s.port.port.mu[0]);
+    }
     fixture_close(&f);
 }
 END_TEST
@@ -255,28 +238,24 @@ END_TEST
 START_TEST(what_the_port_adds_stays) {
     fixture f;
     fixture_open(&f, _i);
-    f.port.add = 16;
-    ck_assert_msg(op_run_forward(&f.run), "%s: %s", f.from->name, f.run.why);
-    const float *y = f.run.out[0].data;
-    for (int64_t i = 0; i < dp_tensor_count(&f.run.out[0]); i++)
-        ck_assert_msg(y[i] == f.port.value[i] + 16, "%s: output %d is %g, not %g + 16",
-                      f.from->name, (int)i, (double)y[i], (double)f.port.value[i]);
+    f.s.port.add = 16;
+    site_rig_forward(&f.s);
+    site_rig_check_outputs(&f.s, 16);
     fixture_close(&f);
 }
 END_TEST
 
-static oracle_sum weight_norm(const fixture *f, int64_t sample, int64_t channel) {
+static oracle_sum norm_of_weights(const void *self, int64_t sample, int64_t channel) {
+    const fixture *f = self;
     const oracle_conv *g = &f->g;
+    const float *gy = f->s.run.grad_out[0].data;
     int64_t share = g->images / f->from->samples;
     int64_t images[2] = {sample * share, (sample + 1) * share}, at[4] = {channel, 0, 0, 0};
     oracle_sum norm = {0, 0};
     for (at[1] = 0; at[1] < g->channels / g->groups; at[1]++)
         for (at[2] = 0; at[2] < g->kernel[0]; at[2]++)
-            for (at[3] = 0; at[3] < g->kernel[1]; at[3]++) {
-                oracle_sum w = oracle_conv_weight(g, f->x, f->run.grad_out[0].data, images, at);
-                norm.value += w.value * w.value;
-                norm.size += 2 * fabs(w.value) * w.size + 0x1p-20 * w.size * w.size;
-            }
+            for (at[3] = 0; at[3] < g->kernel[1]; at[3]++)
+                oracle_add_square(&norm, oracle_conv_weight(g, f->x, gy, images, at));
     return norm;
 }
 
@@ -284,31 +263,14 @@ static oracle_sum weight_norm(const fixture *f, int64_t sample, int64_t channel)
 START_TEST(the_port_sees_every_gradient_once_with_the_norm_of_its_weights) {
     fixture f;
     fixture_open(&f, _i);
-    f.run.args.grad_in = f.run.grad_in_list;
-    f.run.args.grad_out = f.run.grad_out_list;
-    ck_assert_msg(op_run_forward(&f.run), "%s: %s", f.from->name, f.run.why);
-    oracle_port_clear(&f.port);
-    ck_assert_msg(op_run_adjoint(&f.run), "%s: %s", f.from->name, f.run.why);
-    ck_assert_msg(!f.port.outside, "%s: a block leaves its sample", f.from->name);
-    const float *gy = f.run.grad_out[0].data;
-    for (int64_t i = 0; i < dp_tensor_count(&f.run.out[0]); i++) {
-        int64_t at[4];
-        locate(&f.g, i, at);
-        double norm = oracle_conv_norm(&f.g, f.x, NULL, at), told = (double)f.port.norm2[i];
-        ck_assert_msg(f.port.seen[i] == 1 && f.port.value[i] == gy[i],
-                      "%s: gradient %d shown %d times as %g, is %g", f.from->name, (int)i,
-                      f.port.seen[i], (double)f.port.value[i], (double)gy[i]);
-        ck_assert_int_eq(f.port.channel[i], at[1]);
-        ck_assert(oracle_near(told, (oracle_sum){norm, norm + 1e-6}));
-    }
-    for (int64_t s = 0; s < f.from->samples; s++)
-        for (int64_t c = 0; c < f.g.out_channels; c++) {
-            oracle_sum want = weight_norm(&f, s, c);
-            double told = f.port.weight_grad2[s * f.g.out_channels + c];
-            ck_assert_int_eq(f.port.weight_told[s * f.g.out_channels + c], 1);
-            ck_assert_msg(oracle_near(told, want), "%s: sample %d, channel %d: %g, not %g",
-                          f.from->name, (int)s, (int)c, told, want.value);
-        }
+    site_rig_forward(&f.s);
+    site_rig_adjoint(&f.s);
+    const float *gy = f.s.run.grad_out[0].data;
+    for (int64_t i = 0; i < f.s.outputs; i++)
+        ck_assert_msg(f.s.port.value[i] == gy[i], "%s: gradient %d shown as %g, is %g",
+                      f.from->name, (int)i, (double)f.s.port.value[i], (double)gy[i]);
+    check_told(&f, NULL);
+    site_rig_check_weights(&f.s, norm_of_weights, &f);
     fixture_close(&f);
 }
 END_TEST
@@ -317,16 +279,15 @@ START_TEST(the_site_counts_what_the_geometry_says) {
     fixture f;
     fixture_open(&f, _i);
     const oracle_conv *g = &f.g;
-    dp_site site = {0};
-    ck_dp_ok(f.run.row->site(&f.run.args, 0, &site, &err));
+    const dp_site *site = &f.s.site;
     int64_t depth = g->channels / g->groups * g->kernel[0] * g->kernel[1];
-    ck_assert_int_eq(site.channels, g->out_channels);
-    ck_assert_int_eq(site.groups, g->groups);
-    ck_assert_int_eq(site.depth, depth);
-    ck_assert_int_eq(site.macs, g->images * g->out_channels * positions(g) * depth);
-    ck_assert_int_eq(site.norms, g->images * g->groups * positions(g));
-    ck_assert_int_eq(site.inputs, g->channels);
-    ck_assert(site.weight_in == 1 && site.input_in == 0 && site.bias_in == 2);
+    ck_assert_int_eq(site->channels, g->out_channels);
+    ck_assert_int_eq(site->groups, g->groups);
+    ck_assert_int_eq(site->depth, depth);
+    ck_assert_int_eq(site->macs, g->images * g->out_channels * positions(g) * depth);
+    ck_assert_int_eq(site->norms, g->images * g->groups * positions(g));
+    ck_assert_int_eq(site->inputs, g->channels);
+    ck_assert(site->weight_in == 1 && site->input_in == 0 && site->bias_in == 2);
     fixture_close(&f);
 }
 END_TEST
@@ -339,10 +300,7 @@ END_TEST
 START_TEST(images_that_cannot_be_dealt_out_to_samples_are_refused) {
     fixture f;
     fixture_open(&f, 0);
-    f.port.port.samples = 2; /* of three images */
-    dp_site site = {0};
-    ck_dp_fails(f.run.row->site(&f.run.args, 0, &site, &err), DP_EUNSUPPORTED, "3 images");
-    f.port.port.samples = f.from->samples;
+    site_rig_check_refusal(&f.s, 2, "3 images");
     fixture_close(&f);
 }
 END_TEST

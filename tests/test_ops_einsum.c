@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "op_harness.h"
 #include "oracle.h"
+#include "site_rig.h"
 #include "suites.h"
 
 #define EQUATION(text) .attrs = {OP_STRING("equation", text)}
@@ -83,64 +83,28 @@ enum {
     SAMPLES = 2
 };
 
-typedef struct fixture {
-    const struct product *from;
-    op_case c;
-    oracle_port port;
-    op_run run;
-    dp_site site;
-    int64_t outputs;
-} fixture;
-
-static void open_port(fixture *f) {
-    f->c.port = &f->port.port;
-    f->port.port.samples = SAMPLES;
-    f->port.port.norms = f->port.port.weight_grads = true;
-    ck_dp_ok(op_run_open(&f->run, &f->c, &err));
-    ck_dp_ok(f->run.row->site(&f->run.args, 0, &f->site, &err));
-    f->outputs = dp_tensor_count(&f->run.out[0]);
-    ck_assert_int_gt(f->site.channels, 0);
-    oracle_port_open(&f->port, SAMPLES, f->outputs / SAMPLES, &f->site);
-}
-
-static void fixture_open(fixture *f, int number) {
-    memset(f, 0, sizeof *f);
-    const struct product *p = f->from = &products[number];
-    f->c = (op_case){.op = "Einsum", .opset = 12, EQUATION(p->equation)};
-    f->c.frozen = 1U << p->weights;
+/* A case of two operands, one of them constant where it is said. */
+static op_case two_operands(const struct product *p) {
+    op_case c = {.op = "Einsum", .opset = 12, EQUATION(p->equation)};
     for (int k = 0; k < 2; k++) {
-        f->c.in[k] = (op_tensor){.dtype = DP_F32, .rank = p->rank[k], .constant = p->weights == k};
-        memcpy(f->c.in[k].dim, p->dim[k], sizeof p->dim[k]);
+        c.in[k] = (op_tensor){.dtype = DP_F32, .rank = p->rank[k], .constant = p->weights == k};
+        memcpy(c.in[k].dim, p->dim[k], sizeof p->dim[k]);
     }
-    open_port(f);
+    if (p->weights >= 0) c.frozen = 1U << p->weights;
+    return c;
 }
 
-static void fixture_close(fixture *f) {
-    oracle_port_close(&f->port);
-    op_run_close(&f->run);
-}
-
-static void forward(fixture *f) {
-    f->run.args.grad_in = NULL;
-    f->run.args.grad_out = NULL;
-    oracle_port_clear(&f->port);
-    ck_assert_msg(op_run_forward(&f->run), "%s", f->run.why);
-    ck_assert(!f->port.outside);
-}
-
-static void adjoint(fixture *f) {
-    f->run.args.grad_in = f->run.grad_in_list;
-    f->run.args.grad_out = f->run.grad_out_list;
-    oracle_port_clear(&f->port);
-    ck_assert_msg(op_run_adjoint(&f->run), "%s", f->run.why);
-    ck_assert(!f->port.outside);
+static void open_product(site_rig *r, int number) {
+    memset(r, 0, sizeof *r);
+    r->c = two_operands(&products[number]);
+    site_rig_open(r, products[number].equation, SAMPLES);
 }
 
 /* All weights zero but one. */
-static void set_unit_weight(fixture *f, int64_t channel, int64_t d) {
-    dp_tensor *w = &f->run.in[f->from->weights];
+static void set_unit_weight(site_rig *r, int64_t channel, int64_t d) {
+    dp_tensor *w = &r->run.in[r->site.weight_in];
     memset(w->data, 0, dp_tensor_bytes(w));
-    ((float *)w->data)[dp_site_weight(&f->site, channel, d)] = 1;
+    ((float *)w->data)[dp_site_weight(&r->site, channel, d)] = 1;
 }
 
 /*
@@ -148,81 +112,79 @@ static void set_unit_weight(fixture *f, int64_t channel, int64_t d) {
  * are 0: that finds the operand of every output, and so its norm and the gradient of every weight.
  */
 START_TEST(weights_rows_norms_and_gradients_are_what_unit_weights_find) {
-    fixture f;
-    fixture_open(&f, _i);
-    int64_t share = f.outputs / SAMPLES;
-    double *norm2 = dp_alloc((size_t)f.outputs, sizeof *norm2);
+    site_rig r;
+    open_product(&r, _i);
+    int64_t share = r.outputs / SAMPLES;
+    double *norm2 = dp_alloc((size_t)r.outputs, sizeof *norm2);
     double gradient2[SAMPLES][16] = {{0}};
-    forward(&f);
-    float *told = dp_alloc((size_t)f.outputs, sizeof *told);
-    float *gradient = dp_alloc((size_t)f.outputs, sizeof *gradient);
-    memcpy(told, f.port.norm2, (size_t)f.outputs * sizeof *told);
-    adjoint(&f);
-    memcpy(gradient, f.port.value, (size_t)f.outputs * sizeof *gradient);
-    double *weight_grad2 = dp_alloc((size_t)(SAMPLES * f.site.channels), sizeof *weight_grad2);
-    for (int64_t i = 0; i < SAMPLES * f.site.channels; i++) {
-        ck_assert_int_eq(f.port.weight_told[i], 1);
-        weight_grad2[i] = f.port.weight_grad2[i];
+    site_rig_forward(&r);
+    float *told = dp_alloc((size_t)r.outputs, sizeof *told);
+    float *gradient = dp_alloc((size_t)r.outputs, sizeof *gradient);
+    memcpy(told, r.port.norm2, (size_t)r.outputs * sizeof *told);
+    site_rig_adjoint(&r);
+    memcpy(gradient, r.port.value, (size_t)r.outputs * sizeof *gradient);
+    double *weight_grad2 = dp_alloc((size_t)(SAMPLES * r.site.channels), sizeof *weight_grad2);
+    for (int64_t i = 0; i < SAMPLES * r.site.channels; i++) {
+        ck_assert_int_eq(r.port.weight_told[i], 1);
+        weight_grad2[i] = r.port.weight_grad2[i];
     }
-    for (int64_t channel = 0; channel < f.site.channels; channel++)
-        for (int64_t d = 0; d < f.site.depth; d++) {
+    for (int64_t channel = 0; channel < r.site.channels; channel++)
+        for (int64_t d = 0; d < r.site.depth; d++) {
             double slope[SAMPLES] = {0};
-            set_unit_weight(&f, channel, d);
-            forward(&f);
-            for (int64_t i = 0; i < f.outputs; i++) {
-                double y = (double)f.port.value[i];
-                ck_assert_int_eq(f.port.seen[i], 1);
-                if (f.port.channel[i] == channel) {
-                    norm2[i] += y * y;
-                    slope[i / share] += y * (double)gradient[i];
-                } else {
-                    ck_assert(y == 0);
-                }
+            set_unit_weight(&r, channel, d);
+            site_rig_forward(&r);
+            for (int64_t i = 0; i < r.outputs; i++) {
+                double y = (double)r.port.value[i];
+                ck_assert(r.port.channel[i] == channel || y == 0);
+                norm2[i] += y * y;
+                slope[i / share] += y * (double)gradient[i];
             }
             for (int s = 0; s < SAMPLES; s++) gradient2[s][channel] += slope[s] * slope[s];
         }
     /* sums of a dozen float32 products */
-    for (int64_t i = 0; i < f.outputs; i++)
+    for (int64_t i = 0; i < r.outputs; i++)
         ck_assert(fabs((double)told[i] - norm2[i]) <= 1e-5 * norm2[i]);
     for (int s = 0; s < SAMPLES; s++)
-        for (int64_t c = 0; c < f.site.channels; c++)
-            ck_assert(fabs(weight_grad2[s * f.site.channels + c] - gradient2[s][c]) <=
+        for (int64_t c = 0; c < r.site.channels; c++)
+            ck_assert(fabs(weight_grad2[s * r.site.channels + c] - gradient2[s][c]) <=
                       1e-5 * (gradient2[s][c] + 1e-3));
     dp_free(norm2);
     dp_free(told);
     dp_free(gradient);
     dp_free(weight_grad2);
-    fixture_close(&f);
+    site_rig_close(&r);
 }
 END_TEST
 
 START_TEST(the_site_says_what_the_equation_says) {
-    fixture f;
-    fixture_open(&f, _i);
-    ck_assert_int_eq(f.site.channels, f.from->channels);
-    ck_assert_int_eq(f.site.groups, f.from->groups);
-    ck_assert_int_eq(f.site.depth, f.from->depth);
-    ck_assert_int_eq(f.site.macs, f.outputs * f.from->depth);
-    ck_assert_int_eq(f.site.norms, f.outputs / (f.from->channels / f.from->groups));
-    ck_assert(f.site.weight_in == f.from->weights && f.site.input_in == 1 - f.from->weights);
-    for (int64_t c = 0; c < f.site.channels; c++)
-        for (int64_t d = 0; d < f.site.depth; d++)
-            ck_assert_int_eq(dp_site_weight_channel(&f.site, dp_site_weight(&f.site, c, d)), c);
-    fixture_close(&f);
+    const struct product *p = &products[_i];
+    site_rig r;
+    open_product(&r, _i);
+    const dp_site *site = &r.site;
+    ck_assert_int_eq(site->channels, p->channels);
+    ck_assert_int_eq(site->groups, p->groups);
+    ck_assert_int_eq(site->depth, p->depth);
+    ck_assert_int_eq(site->macs, r.outputs * p->depth);
+    ck_assert_int_eq(site->norms, r.outputs / (p->channels / p->groups));
+    ck_assert(site->weight_in == p->weights && site->input_in == 1 - p->weights);
+    for (int64_t c = 0; c < site->channels; c++)
+        for (int64_t d = 0; d < site->depth; d++)
+            ck_assert_int_eq(dp_site_weight_channel(site, dp_site_weight(site, c, d)), c);
+    site_rig_close(&r);
 }
 END_TEST
 
 START_TEST(what_the_port_adds_stays) {
-    fixture f;
-    fixture_open(&f, _i);
-    float *clean = dp_alloc((size_t)f.outputs, sizeof *clean), *y = f.run.out[0].data;
-    forward(&f);
-    memcpy(clean, y, (size_t)f.outputs * sizeof *clean);
-    f.port.add = 16;
-    forward(&f);
-    for (int64_t i = 0; i < f.outputs; i++) ck_assert(y[i] == clean[i] + 16);
+    site_rig r;
+    open_product(&r, _i);
+    float *clean = dp_alloc((size_t)r.outputs, sizeof *clean), *y = r.run.out[0].data;
+    site_rig_forward(&r);
+    memcpy(clean, y, (size_t)r.outputs * sizeof *clean);
+    r.port.add = 16;
+    site_rig_forward(&r);
+    for (int64_t i = 0; i < r.outputs; i++) ck_assert(y[i] == clean[i] + 16);
     dp_free(clean);
-    fixture_close(&f);
+    site_rig_close(&r);
 }
 END_TEST
 
@@ -232,9 +194,9 @@ static double squared(const float *x, int64_t stride, int64_t count) {
     return sum;
 }
 
-static void check_activations(fixture *f, const struct attention *t) {
+static void check_activations(site_rig *r, const struct attention *t) {
     const int64_t *n = t->size;
-    for (int64_t i = 0; i < f->outputs; i++) {
+    for (int64_t i = 0; i < r->outputs; i++) {
         int64_t at[4] = {i / (n[1] * n[2] * n[3]), i / (n[2] * n[3]) % n[1], i / n[3] % n[2],
                          i % n[3]};
         const float *x[2];
@@ -242,33 +204,30 @@ static void check_activations(fixture *f, const struct attention *t) {
         for (int k = 0; k < 2; k++) {
             const int64_t *s = t->stride[k];
             x[k] =
-                (const float *)f->run.in[k].data + at[0] * s[0] + at[1] * s[1] + at[2 + k] * s[2];
+                (const float *)r->run.in[k].data + at[0] * s[0] + at[1] * s[1] + at[2 + k] * s[2];
             norm2 *= squared(x[k], s[3], t->depth);
         }
         for (int64_t d = 0; d < t->depth; d++)
             sum += (double)x[0][d * t->stride[0][3]] * (double)x[1][d * t->stride[1][3]];
-        ck_assert_int_eq(f->port.seen[i], 1);
-        ck_assert_int_eq(f->port.channel[i] < n[3], 1);
-        ck_assert(fabs((double)f->port.value[i] - sum) <= 1e-5);
-        ck_assert(fabs((double)f->port.norm2[i] - norm2) <= 1e-5 * norm2);
+        ck_assert_int_eq(r->port.channel[i] < n[3], 1);
+        ck_assert(fabs((double)r->port.value[i] - sum) <= 1e-5);
+        ck_assert(fabs((double)r->port.norm2[i] - norm2) <= 1e-5 * norm2);
     }
 }
 
 START_TEST(the_port_sees_products_of_activations_with_both_norms) {
     const struct attention *t = &attentions[_i];
-    fixture f;
-    memset(&f, 0, sizeof f);
-    f.c = (op_case){.op = "Einsum", .opset = 12, EQUATION(t->equation)};
+    site_rig r = {.c = {.op = "Einsum", .opset = 12, EQUATION(t->equation)}};
     for (int k = 0; k < 2; k++) {
-        f.c.in[k] = (op_tensor){.dtype = DP_F32, .rank = 4};
-        memcpy(f.c.in[k].dim, t->dim[k], sizeof t->dim[k]);
+        r.c.in[k] = (op_tensor){.dtype = DP_F32, .rank = 4};
+        memcpy(r.c.in[k].dim, t->dim[k], sizeof t->dim[k]);
     }
-    open_port(&f);
-    ck_assert(f.site.weight_in < 0 && f.site.channels == 1 && f.site.depth == t->depth);
-    ck_assert_int_eq(f.site.macs, f.outputs * t->depth);
-    forward(&f);
-    check_activations(&f, t);
-    fixture_close(&f);
+    site_rig_open(&r, t->equation, SAMPLES);
+    ck_assert(r.site.weight_in < 0 && r.site.channels == 1 && r.site.depth == t->depth);
+    ck_assert_int_eq(r.site.macs, r.outputs * t->depth);
+    site_rig_forward(&r);
+    check_activations(&r, t);
+    site_rig_close(&r);
 }
 END_TEST
 
@@ -283,13 +242,9 @@ static const struct product digital[] = {
 };
 
 START_TEST(what_is_no_product_with_rows_of_weights_is_digital) {
-    const struct product *p = &digital[_i];
-    dp_site_port port = {.samples = 2};
-    op_case c = {.op = "Einsum", .opset = 12, .port = &port, EQUATION(p->equation)};
-    for (int k = 0; k < 2; k++) {
-        c.in[k] = (op_tensor){.dtype = DP_F32, .rank = p->rank[k], .constant = p->weights == k};
-        memcpy(c.in[k].dim, p->dim[k], sizeof p->dim[k]);
-    }
+    dp_site_port port = {.samples = SAMPLES};
+    op_case c = two_operands(&digital[_i]);
+    c.port = &port;
     op_run run;
     dp_site site = {0};
     ck_dp_ok(op_run_open(&run, &c, &err));
@@ -307,13 +262,9 @@ static const struct product unfit[] = {
 };
 
 START_TEST(samples_that_are_not_the_first_axis_are_refused) {
-    const struct product *p = &unfit[_i];
-    dp_site_port port = {.samples = 2};
-    op_case c = {.op = "Einsum", .opset = 12, .port = &port, EQUATION(p->equation)};
-    for (int k = 0; k < 2; k++) {
-        c.in[k] = (op_tensor){.dtype = DP_F32, .rank = p->rank[k], .constant = p->weights == k};
-        memcpy(c.in[k].dim, p->dim[k], sizeof p->dim[k]);
-    }
+    dp_site_port port = {.samples = SAMPLES};
+    op_case c = two_operands(&unfit[_i]);
+    c.port = &port;
     op_run run;
     dp_site site = {0};
     ck_dp_ok(op_run_open(&run, &c, &err));

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "op_harness.h"
 #include "oracle.h"
+#include "site_rig.h"
 #include "suites.h"
 
 #define WANT_F32(...)                                                                              \
@@ -102,13 +102,11 @@ enum { FORMS = sizeof forms / sizeof *forms };
 
 typedef struct fixture {
     const struct form *from;
-    op_case c;
     int64_t rows, columns, depth, matrices; /* of the output */
     int64_t lead[DP_MAX_RANK];              /* leading dimensions of the output */
     int leads;
     float *mu;
-    oracle_port port;
-    op_run run;
+    site_rig s;
 } fixture;
 
 /* Operand k as rank >= 2: a vector is a row left and a column right. */
@@ -149,40 +147,33 @@ static oracle_matrix operand(const fixture *f, int k, int64_t index) {
         if (t.dim[own] != 1) number += at * stride;
         stride *= t.dim[own];
     }
-    oracle_matrix m = {(const float *)f->run.in[k].data + number * size, t.dim[t.rank - 1], 1};
+    oracle_matrix m = {(const float *)f->s.run.in[k].data + number * size, t.dim[t.rank - 1], 1};
     return f->from->transpose[k] ? oracle_transposed(m) : m;
 }
 
 static void fixture_open(fixture *f, int number) {
     memset(f, 0, sizeof *f);
     const struct form *from = f->from = &forms[number];
-    f->c = (op_case){.op = from->op, .opset = 13, .port = &f->port.port};
-    for (int k = 0; k < 2; k++) f->c.in[k] = from->in[k];
-    f->c.in[2] = from->c;
+    f->s.c = (op_case){.op = from->op, .opset = 13};
+    for (int k = 0; k < 2; k++) f->s.c.in[k] = from->in[k];
+    f->s.c.in[2] = from->c;
     if (from->kind != BOTH) {
-        f->c.in[from->kind == RIGHT].constant = true;
-        f->c.frozen = from->kind == RIGHT ? 2 : 1;
+        f->s.c.in[from->kind == RIGHT].constant = true;
+        f->s.c.frozen = from->kind == RIGHT ? 2 : 1;
     }
     if (strcmp(from->op, "Gemm") == 0) {
-        f->c.attrs[0] = (dp_attr)OP_INT("transA", from->transpose[0]);
-        f->c.attrs[1] = (dp_attr)OP_INT("transB", from->transpose[1]);
-        f->c.attrs[2] = (dp_attr)OP_FLOAT("alpha", from->alpha);
-        f->c.attrs[3] = (dp_attr)OP_FLOAT("beta", from->beta);
+        f->s.c.attrs[0] = (dp_attr)OP_INT("transA", from->transpose[0]);
+        f->s.c.attrs[1] = (dp_attr)OP_INT("transB", from->transpose[1]);
+        f->s.c.attrs[2] = (dp_attr)OP_FLOAT("alpha", from->alpha);
+        f->s.c.attrs[3] = (dp_attr)OP_FLOAT("beta", from->beta);
     }
     take_shape(f);
     f->mu = oracle_randoms(4, f->depth);
-    f->port.port.samples = from->samples;
-    f->port.port.norms = f->port.port.weight_grads = true;
-    ck_dp_ok(op_run_open(&f->run, &f->c, &err));
-    dp_site site = {0};
-    ck_dp_ok(f->run.row->site(&f->run.args, 0, &site, &err));
-    oracle_port_open(&f->port, from->samples, dp_tensor_count(&f->run.out[0]) / from->samples,
-                     &site);
+    site_rig_open(&f->s, from->name, from->samples);
 }
 
 static void fixture_close(fixture *f) {
-    oracle_port_close(&f->port);
-    op_run_close(&f->run);
+    site_rig_close(&f->s);
     dp_free(f->mu);
 }
 
@@ -202,7 +193,7 @@ static oracle_sum product(const fixture *f, int64_t number) {
 /* What C adds to an output, before beta. */
 static double addend(const fixture *f, int64_t number) {
     const op_tensor *c = &f->from->c;
-    const float *data = f->run.in[2].data;
+    const float *data = f->s.run.in[2].data;
     int64_t at[3];
     locate(f, number, at);
     if (c->dtype == DP_NONE) return 0;
@@ -214,11 +205,11 @@ static double addend(const fixture *f, int64_t number) {
 static void check_outputs(fixture *f) {
     bool gemm = strcmp(f->from->op, "Gemm") == 0;
     double alpha = gemm ? (double)f->from->alpha : 1, beta = gemm ? (double)f->from->beta : 1;
-    const float *y = f->run.out[0].data;
-    ck_assert_msg(op_run_forward(&f->run), "%s: %s", f->from->name, f->run.why);
-    ck_assert_int_eq(dp_tensor_count(&f->run.out[0]), f->matrices * f->rows * f->columns);
-    for (int64_t i = 0; i < dp_tensor_count(&f->run.out[0]); i++) {
-        double add = f->run.args.port ? (double)f->port.add : 0, c = addend(f, i);
+    const float *y = f->s.run.out[0].data;
+    ck_assert_msg(op_run_forward(&f->s.run), "%s: %s", f->from->name, f->s.run.why);
+    ck_assert_int_eq(f->s.outputs, f->matrices * f->rows * f->columns);
+    for (int64_t i = 0; i < f->s.outputs; i++) {
+        double add = f->s.run.args.port ? (double)f->s.port.add : 0, c = addend(f, i);
         oracle_sum want = product(f, i);
         want.value = alpha * (want.value + add) + beta * c;
         want.size = fabs(alpha) * (want.size + add) + fabs(beta * c);
@@ -231,42 +222,25 @@ START_TEST(outputs_are_the_defining_sum_with_noise_before_what_is_digital) {
     fixture f;
     fixture_open(&f, _i);
     check_outputs(&f);
-    f.port.add = 4;
+    f.s.port.add = 4;
     check_outputs(&f);
-    f.run.args.port = NULL;
+    f.s.run.args.port = NULL;
     check_outputs(&f);
     fixture_close(&f);
 }
 END_TEST
 
-static double norm(const fixture *f, int64_t number, const float *mu) {
-    int64_t at[3];
-    locate(f, number, at);
-    oracle_matrix a = operand(f, 0, at[0]), b = oracle_transposed(operand(f, 1, at[0]));
+static void check_told(const fixture *f, const float *mu) {
     side kind = f->from->kind;
-    double left = oracle_row_norm(a, at[1], f->depth, kind == RIGHT ? mu : NULL);
-    double right = oracle_row_norm(b, at[2], f->depth, kind == LEFT ? mu : NULL);
-    return kind == RIGHT ? left : kind == LEFT ? right : left * right;
-}
-
-static void check_shown(const fixture *f, const float *values, const float *mu) {
-    ck_assert_msg(!f->port.outside, "%s: a block leaves its sample", f->from->name);
-    for (int64_t i = 0; i < dp_tensor_count(&f->run.out[0]); i++) {
+    for (int64_t i = 0; i < f->s.outputs; i++) {
         int64_t at[3];
         locate(f, i, at);
-        double want = norm(f, i, mu), told = (double)f->port.norm2[i];
-        ck_assert_msg(f->port.seen[i] == 1, "%s: output %d shown %d times", f->from->name, (int)i,
-                      f->port.seen[i]);
-        ck_assert_int_eq(f->port.channel[i], f->from->kind == RIGHT  ? at[2]
-                                             : f->from->kind == LEFT ? at[1]
-                                                                     : f->port.channel[i]);
-        ck_assert_msg(oracle_near(told, (oracle_sum){want, want + 1e-6}),
-                      "%s: output %d has norm %g, told %g", f->from->name, (int)i, want, told);
-        if (values) {
-            double is = (double)f->port.value[i], value = (double)values[i];
-            ck_assert_msg(fabs(is - value) <= 1e-6 * fabs(value), "%s: %d shown as %g, is %g",
-                          f->from->name, (int)i, is, value);
-        }
+        oracle_matrix a = operand(f, 0, at[0]), b = oracle_transposed(operand(f, 1, at[0]));
+        double left = oracle_row_norm(a, at[1], f->depth, kind == RIGHT ? mu : NULL);
+        double right = oracle_row_norm(b, at[2], f->depth, kind == LEFT ? mu : NULL);
+        double norm = kind == RIGHT ? left : kind == LEFT ? right : left * right;
+        if (kind != BOTH) ck_assert_int_eq(f->s.port.channel[i], at[kind == RIGHT ? 2 : 1]);
+        site_rig_check_norm(&f->s, i, (oracle_sum){norm, norm + 1e-6});
     }
 }
 
@@ -274,21 +248,19 @@ START_TEST(the_port_sees_every_output_once_with_the_norms_of_its_operands) {
     fixture f;
     fixture_open(&f, _i);
     for (int centred = 0; centred < 2; centred++) {
-        f.port.port.mu[0] = centred ? f.mu : NULL;
-        oracle_port_clear(&f.port);
-        ck_assert_msg(op_run_forward(&f.run), "%s: %s", f.from->name, f.run.why);
-        check_shown(&f, NULL, f.port.port.mu[0]);
-        for (int64_t i = 0; i < dp_tensor_count(&f.run.out[0]); i++)
-            ck_assert(oracle_near((double)f.port.value[i], product(&f, i)));
+        f.s.port.port.mu[0] = centred ? f.mu : NULL;
+        site_rig_forward(&f.s);
+        check_told(&f, f.s.port.port.mu[0]);
+        for (int64_t i = 0; i < f.s.outputs; i++) site_rig_check_value(&f.s, i, product(&f, i));
     }
     fixture_close(&f);
 }
 END_TEST
 
-/* d/dW[d, channel] of the sample's outputs, gy being the gradient of the products. */
+/* d/dW[d, channel] of the sample's outputs, what was shown being the gradient of the products. */
 static oracle_sum weight(const fixture *f, int64_t sample, int64_t channel, int64_t d) {
     oracle_sum sum = {0, 0};
-    int64_t share = dp_tensor_count(&f->run.out[0]) / f->from->samples;
+    int64_t share = f->s.outputs / f->from->samples;
     for (int64_t i = sample * share; i < (sample + 1) * share; i++) {
         int64_t at[3];
         locate(f, i, at);
@@ -297,40 +269,31 @@ static oracle_sum weight(const fixture *f, int64_t sample, int64_t channel, int6
         oracle_matrix x = operand(f, right ? 0 : 1, at[0]);
         float value =
             right ? x.at[at[1] * x.row + d * x.column] : x.at[d * x.row + at[2] * x.column];
-        double term = (double)f->port.value[i] * (double)value;
-        sum.value += term;
-        sum.size += fabs(term);
+        oracle_add(&sum, (double)f->s.port.value[i] * (double)value);
     }
     return sum;
+}
+
+static oracle_sum norm_of_weights(const void *self, int64_t sample, int64_t channel) {
+    const fixture *f = self;
+    oracle_sum norm = {0, 0};
+    for (int64_t d = 0; d < f->depth; d++) oracle_add_square(&norm, weight(f, sample, channel, d));
+    return norm;
 }
 
 START_TEST(the_port_sees_every_gradient_once_with_the_norm_of_its_weights) {
     fixture f;
     fixture_open(&f, _i);
-    f.run.args.grad_in = f.run.grad_in_list;
-    f.run.args.grad_out = f.run.grad_out_list;
-    ck_assert_msg(op_run_forward(&f.run), "%s: %s", f.from->name, f.run.why);
-    oracle_port_clear(&f.port);
-    ck_assert_msg(op_run_adjoint(&f.run), "%s: %s", f.from->name, f.run.why);
-    int64_t count = dp_tensor_count(&f.run.out[0]);
-    float *gradients = oracle_randoms(0, count), *gy = f.run.grad_out[0].data;
-    for (int64_t i = 0; i < count; i++)
-        gradients[i] = gy[i] * (strcmp(f.from->op, "Gemm") == 0 ? f.from->alpha : 1);
-    check_shown(&f, gradients, NULL);
-    dp_free(gradients);
-    for (int64_t s = 0; f.from->kind != BOTH && s < f.from->samples; s++)
-        for (int64_t c = 0; c < f.port.channels; c++) {
-            oracle_sum want = {0, 0};
-            for (int64_t d = 0; d < f.depth; d++) {
-                oracle_sum w = weight(&f, s, c, d);
-                want.value += w.value * w.value;
-                want.size += 2 * fabs(w.value) * w.size + 0x1p-20 * w.size * w.size;
-            }
-            double told = f.port.weight_grad2[s * f.port.channels + c];
-            ck_assert_int_eq(f.port.weight_told[s * f.port.channels + c], 1);
-            ck_assert_msg(oracle_near(told, want), "%s: sample %d, channel %d: %g, not %g",
-                          f.from->name, (int)s, (int)c, told, want.value);
-        }
+    site_rig_forward(&f.s);
+    site_rig_adjoint(&f.s);
+    const float *gy = f.s.run.grad_out[0].data;
+    float alpha = strcmp(f.from->op, "Gemm") == 0 ? f.from->alpha : 1;
+    for (int64_t i = 0; i < f.s.outputs; i++) {
+        double want = (double)(gy[i] * alpha);
+        site_rig_check_value(&f.s, i, (oracle_sum){want, fabs(want)});
+    }
+    check_told(&f, NULL);
+    if (f.from->kind != BOTH) site_rig_check_weights(&f.s, norm_of_weights, &f);
     fixture_close(&f);
 }
 END_TEST
@@ -338,19 +301,18 @@ END_TEST
 START_TEST(the_site_counts_what_the_shapes_say) {
     fixture f;
     fixture_open(&f, _i);
-    dp_site site = {0};
-    ck_dp_ok(f.run.row->site(&f.run.args, 0, &site, &err));
+    const dp_site *site = &f.s.site;
     side kind = f.from->kind;
-    ck_assert_int_eq(site.channels, kind == RIGHT ? f.columns : kind == LEFT ? f.rows : 1);
-    ck_assert_int_eq(site.groups, 1);
-    ck_assert_int_eq(site.depth, f.depth);
-    ck_assert_int_eq(site.macs, f.matrices * f.rows * f.columns * f.depth);
-    ck_assert_int_eq(site.weight_in, kind == RIGHT ? 1 : kind == LEFT ? 0 : -1);
-    ck_assert_int_eq(site.input_in, kind == LEFT ? 1 : 0);
-    ck_assert_int_eq(site.bias_in, f.from->c.dtype == DP_NONE ? -1 : 2);
-    ck_assert_int_eq(site.inputs, kind == BOTH ? 0 : f.depth);
+    ck_assert_int_eq(site->channels, kind == RIGHT ? f.columns : kind == LEFT ? f.rows : 1);
+    ck_assert_int_eq(site->groups, 1);
+    ck_assert_int_eq(site->depth, f.depth);
+    ck_assert_int_eq(site->macs, f.matrices * f.rows * f.columns * f.depth);
+    ck_assert_int_eq(site->weight_in, kind == RIGHT ? 1 : kind == LEFT ? 0 : -1);
+    ck_assert_int_eq(site->input_in, kind == LEFT ? 1 : 0);
+    ck_assert_int_eq(site->bias_in, f.from->c.dtype == DP_NONE ? -1 : 2);
+    ck_assert_int_eq(site->inputs, kind == BOTH ? 0 : f.depth);
     bool columns = kind == RIGHT ? !f.from->transpose[1] : kind == LEFT && f.from->transpose[0];
-    ck_assert(site.weight_groups == columns && site.weight_run == columns);
+    ck_assert(site->weight_groups == columns && site->weight_run == columns);
     fixture_close(&f);
 }
 END_TEST
@@ -363,10 +325,7 @@ END_TEST
 START_TEST(rows_that_cannot_be_dealt_out_to_samples_are_refused) {
     fixture f;
     fixture_open(&f, 0);
-    f.port.port.samples = 4; /* of six rows */
-    dp_site site = {0};
-    ck_dp_fails(f.run.row->site(&f.run.args, 0, &site, &err), DP_EUNSUPPORTED, "6 rows");
-    f.port.port.samples = f.from->samples;
+    site_rig_check_refusal(&f.s, 4, "6 rows");
     fixture_close(&f);
 }
 END_TEST
