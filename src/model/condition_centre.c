@@ -16,26 +16,9 @@ typedef struct centring {
     dp_error *err;
 } centring;
 
-static const dp_tensor *float_in(const dp_graph *graph, const dp_node *node, int k) {
-    int value = k < node->n_in ? node->in[k] : -1;
-    const dp_tensor *t = value < 0 ? NULL : graph->values[value].constant;
-    return t && t->dtype == DP_F32 ? t : NULL;
-}
-
-static bool left_out(const dp_node *node, int k) {
-    return k >= node->n_in || node->in[k] < 0;
-}
-
-static bool is_op(const dp_node *node, const char *type) {
-    return !node->domain[0] && strcmp(node->op_type, type) == 0;
-}
-
-/* How far from the last axis of the output its channels are. */
+/* How many axes lie behind that of the output's channels. */
 static int channels_behind(const dp_graph *graph, const dp_operand *o) {
-    const dp_node *node = &graph->nodes[o->node];
-    bool left = o->weight_in == 0;
-    if (o->spatial) return -o->axis - 1;
-    return left && !(is_op(node, "MatMul") && o->axis == -1) ? 1 : 0;
+    return -1 - dp_operand_channels(graph, o);
 }
 
 /* All of a constant's entries are alike, or it has one for each channel and nothing else. */
@@ -48,36 +31,28 @@ static bool fits_channels(const dp_tensor *t, int64_t channels, int behind) {
 
 /* The Add of a constant that alone reads the output of a MatMul; -1 when there is none. */
 static int next_add(const dp_graph *graph, const dp_operand *o, int *constant_in) {
-    int value = graph->nodes[o->node].out[0], found = -1;
-    for (int i = 0; i < graph->n_outputs; i++)
-        if (graph->outputs[i] == value) return -1;
-    for (int n = 0; n < graph->n_nodes; n++)
-        for (int k = 0; k < graph->nodes[n].n_in; k++) {
-            if (graph->nodes[n].in[k] != value) continue;
-            if (found >= 0 || !is_op(&graph->nodes[n], "Add") || graph->nodes[n].n_in != 2)
-                return -1;
-            found = n;
-            *constant_in = 1 - k;
-        }
-    const dp_tensor *t = found < 0 ? NULL : float_in(graph, &graph->nodes[found], *constant_in);
-    bool fits = t && fits_channels(t, o->outputs, channels_behind(graph, o));
-    return fits ? found : -1;
+    int k, found = dp_graph_reader(graph, graph->nodes[o->node].out[0], &k);
+    const dp_node *add = &graph->nodes[found < 0 ? 0 : found];
+    if (found < 0 || !dp_node_is(add, "Add") || add->n_in != 2) return -1;
+    *constant_in = 1 - k;
+    const dp_tensor *t = dp_node_floats(graph, add, 1 - k);
+    return t && fits_channels(t, o->outputs, channels_behind(graph, o)) ? found : -1;
 }
 
 static bool has_bias(const dp_graph *graph, const dp_operand *o) {
     const dp_node *node = &graph->nodes[o->node];
-    const dp_tensor *bias = float_in(graph, node, 2);
+    const dp_tensor *bias = dp_node_floats(graph, node, 2);
     int at;
-    if (is_op(node, "MatMul")) return next_add(graph, o, &at) >= 0;
-    if (!bias) return left_out(node, 2);
-    if (is_op(node, "Gemm")) return fits_channels(bias, o->outputs, channels_behind(graph, o));
+    if (dp_node_is(node, "MatMul")) return next_add(graph, o, &at) >= 0;
+    if (!bias) return dp_node_lacks(node, 2);
+    if (dp_node_is(node, "Gemm")) return fits_channels(bias, o->outputs, channels_behind(graph, o));
     return dp_tensor_count(bias) == o->outputs;
 }
 
 dp_shift dp_condition_shift(const dp_graph *graph, const dp_operand *o) {
     const dp_node *node = &graph->nodes[o->node];
     if (node->op->n_sites == 2) {
-        bool constant = left_out(node, 3) || float_in(graph, node, 3);
+        bool constant = dp_node_lacks(node, 3) || dp_node_floats(graph, node, 3);
         return constant ? DP_SHIFT_BIAS : DP_SHIFT_NONE;
     }
     dp_map_kind map = o->spatial ? dp_condition_map_kind(graph, o) : DP_MAP_EVEN;
@@ -91,7 +66,7 @@ static dp_status no_memory(const centring *c) {
 
 /* Make *t, taken over, input k of a node. */
 static dp_status replace_input(const centring *c, dp_node *node, int k, dp_tensor *t) {
-    const char *name = left_out(node, k) ? c->node->name : c->graph->values[node->in[k]].name;
+    const char *name = dp_node_lacks(node, k) ? c->node->name : c->graph->values[node->in[k]].name;
     int value = dp_graph_add_constant(c->graph, name, t);
     if (value < 0 || !dp_node_set_input(c->graph, node, k, value)) return no_memory(c);
     return DP_OK;
@@ -105,7 +80,7 @@ typedef struct addition {
 } addition;
 
 static dp_status add_to_constant(const centring *c, dp_node *node, const addition *a) {
-    const dp_tensor *old = left_out(node, a->k) ? NULL : float_in(c->graph, node, a->k);
+    const dp_tensor *old = dp_node_lacks(node, a->k) ? NULL : dp_node_floats(c->graph, node, a->k);
     int64_t dim[DP_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1}, wide = old ? dp_tensor_count(old) : 1;
     int rank = old && old->rank > a->behind + 1 ? old->rank : a->behind + 1;
     dp_tensor t = {0};
@@ -134,7 +109,8 @@ static dp_status shift_gemm(const centring *c, const double *shift) {
 
 /* B is [directions, 2 * width]: what is added to X W', then what is added to H R'. */
 static dp_status shift_recurrent(const centring *c, const double *shift) {
-    const dp_tensor *w = float_in(c->graph, c->node, 1), *old = float_in(c->graph, c->node, 3);
+    const dp_tensor *w = dp_node_floats(c->graph, c->node, 1),
+                    *old = dp_node_floats(c->graph, c->node, 3);
     int64_t directions = w->dim[0], width = w->dim[1];
     dp_tensor t = {0};
     dp_tensor_reshape(&t, DP_F32, 2, (int64_t[]){directions, 2 * width});
@@ -151,9 +127,9 @@ static dp_status shift_recurrent(const centring *c, const double *shift) {
 static dp_status shift_bias(const centring *c, const double *shift) {
     int at, k = 2;
     if (c->node->op->n_sites == 2) return shift_recurrent(c, shift);
-    if (is_op(c->node, "Gemm")) return shift_gemm(c, shift);
+    if (dp_node_is(c->node, "Gemm")) return shift_gemm(c, shift);
     addition a = {.beta = 1, .factor = 1, .shift = shift};
-    bool product = is_op(c->node, "MatMul");
+    bool product = dp_node_is(c->node, "MatMul");
     if (product) a.behind = channels_behind(c->graph, c->o);
     at = product ? next_add(c->graph, c->o, &k) : c->o->node;
     a.k = k;
@@ -206,14 +182,8 @@ static dp_status shift_outputs(const centring *c, const double *sums) {
 dp_status dp_condition_centre(dp_graph *graph, dp_shared_list *list, const dp_operand *o,
                               const float *mu, dp_error *err) {
     centring c = {graph, o, &graph->nodes[o->node], err};
-    dp_tensor t;
-    int to;
-    dp_status status = dp_operand_vector(o, &t, err);
+    dp_status status = dp_condition_operand(graph, list, o, "Sub", mu, err);
     if (status != DP_OK) return status;
-    memcpy(t.data, mu, (size_t)o->inputs * sizeof *mu);
-    status = dp_condition_operand(graph, list, o, "Sub", &t, &to, err);
-    if (status != DP_OK) return status;
-    c.node->in[o->input_in] = to;
     double *sums = dp_operand_sums(graph, o, mu);
     status = sums ? shift_outputs(&c, sums) : no_memory(&c);
     dp_free(sums);

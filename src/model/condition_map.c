@@ -22,8 +22,8 @@ static bool geometry(const dp_graph *graph, const dp_operand *o, dp_conv *g) {
     for (int i = 2; i < x.rank; i++)
         if (x.dim[i] < 1) return false;
     dp_op_args a = {.node = node, .n_in = 2, .n_out = 1, .in = in, .out = out};
-    return (strcmp(node->op_type, "Conv") != 0 ? dp_convtranspose_read(&a, g, NULL)
-                                               : dp_conv_read(&a, g, NULL)) == DP_OK;
+    return (!dp_node_is(node, "Conv") ? dp_convtranspose_read(&a, g, NULL)
+                                      : dp_conv_read(&a, g, NULL)) == DP_OK;
 }
 
 /* Tap k of one axis meets the input at output position p. A transposed convolution's `in` is its output, and `out` its input. */
@@ -63,13 +63,13 @@ static bool is_zero(const dp_node *node, const char *name) {
 static bool never_pads(const dp_node *node) {
     const char *mode = dp_node_string(node, "auto_pad", "NOTSET");
     bool valid = strcmp(mode, "VALID") == 0;
-    return strcmp(node->op_type, "Conv") == 0 &&
+    return dp_node_is(node, "Conv") &&
            (valid || (strcmp(mode, "NOTSET") == 0 && is_zero(node, "pads")));
 }
 
 static bool read_map(const dp_graph *graph, const dp_operand *o, map *m) {
     const dp_node *node = &graph->nodes[o->node];
-    *m = (map){.transposed = strcmp(node->op_type, "ConvTranspose") == 0, .length = {1, 1, 1}};
+    *m = (map){.transposed = dp_node_is(node, "ConvTranspose"), .length = {1, 1, 1}};
     m->known = geometry(graph, o, &m->g);
     for (int i = 0; m->known && i < 3; i++) {
         int64_t length = m->transposed ? m->g.in[i] : m->g.out[i];

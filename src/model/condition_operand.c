@@ -23,7 +23,7 @@ static const dp_tensor *weights(const dp_graph *graph, const dp_node *node, int 
 static bool read_conv(const dp_graph *graph, const dp_node *node, dp_operand *o) {
     const dp_tensor *w = weights(graph, node, 1, 0);
     if (!w || w->rank < 3) return false;
-    o->inputs_first = strcmp(node->op_type, "ConvTranspose") == 0;
+    o->inputs_first = dp_node_is(node, "ConvTranspose");
     o->groups = dp_node_int(node, "group", 1);
     if (o->groups < 1 || w->dim[0] % o->groups) return false;
     o->taps = dp_tensor_count(w) / (w->dim[0] * w->dim[1]);
@@ -79,15 +79,20 @@ static bool read_recurrent(const dp_graph *graph, const dp_node *node, int slot,
 
 bool dp_operand_read(const dp_graph *graph, int index, int slot, dp_operand *o) {
     const dp_node *node = &graph->nodes[index];
-    const char *type = node->op_type;
     *o = (dp_operand){.node = index, .slot = slot, .groups = 1, .taps = 1};
     if (node->domain[0] || !dp_op_find("Sub", "", node->opset)) return false;
-    if (strcmp(type, "Conv") == 0 || strcmp(type, "ConvTranspose") == 0)
+    if (dp_node_is(node, "Conv") || dp_node_is(node, "ConvTranspose"))
         return read_conv(graph, node, o);
-    if (strcmp(type, "Gemm") == 0) return read_gemm(graph, node, o);
-    if (strcmp(type, "MatMul") == 0) return read_matmul(graph, node, o);
+    if (dp_node_is(node, "Gemm")) return read_gemm(graph, node, o);
+    if (dp_node_is(node, "MatMul")) return read_matmul(graph, node, o);
     if (node->op->n_sites == 2) return read_recurrent(graph, node, slot, o);
     return false;
+}
+
+int dp_operand_channels(const dp_graph *graph, const dp_operand *o) {
+    bool vector = dp_node_is(&graph->nodes[o->node], "MatMul") && o->axis == -1;
+    if (o->spatial) return o->axis;
+    return o->weight_in == 0 && !vector ? -2 : -1;
 }
 
 dp_weight_place dp_operand_place(const dp_operand *o, int64_t e) {
@@ -113,11 +118,15 @@ double *dp_operand_sums(const dp_graph *graph, const dp_operand *o, const float 
     return sums;
 }
 
-dp_status dp_operand_vector(const dp_operand *o, dp_tensor *t, dp_error *err) {
+/* A vector along the operand's axis, as a constant that broadcasts to the operand. */
+static dp_status make_vector(const dp_operand *o, const float *vector, dp_tensor *t,
+                             dp_error *err) {
     int64_t dim[DP_MAX_RANK] = {o->inputs, 1, 1, 1, 1, 1, 1, 1};
     *t = (dp_tensor){0};
     dp_tensor_reshape(t, DP_F32, -o->axis, dim);
-    return dp_tensor_allocate(t, err);
+    dp_status status = dp_tensor_allocate(t, err);
+    if (status == DP_OK) memcpy(t->data, vector, (size_t)o->inputs * sizeof *vector);
+    return status;
 }
 
 static bool same_constant(const dp_graph *graph, int value, const dp_tensor *t) {
@@ -125,32 +134,51 @@ static bool same_constant(const dp_graph *graph, int value, const dp_tensor *t) 
     return dp_tensor_same_shape(other, t) && memcmp(other->data, t->data, dp_tensor_bytes(t)) == 0;
 }
 
-dp_status dp_condition_operand(dp_graph *graph, dp_shared_list *list, const dp_operand *o,
-                               const char *op, dp_tensor *t, int *to, dp_error *err) {
-    const dp_node *node = &graph->nodes[o->node];
-    bool centres = strcmp(op, "Sub") == 0;
-    int from = node->in[o->input_in];
+/* What is there already of that kind; -1: nothing. */
+static int find_shared(const dp_graph *graph, const dp_shared_list *list, const dp_node *node,
+                       const struct dp_shared *what, const dp_tensor *t) {
     for (int i = 0; i < list->count; i++) {
         const struct dp_shared *s = &list->at[i];
-        if (s->from != from || s->guard != node->guard || strcmp(s->op, op) != 0 ||
-            !same_constant(graph, s->constant, t))
-            continue;
+        if (s->from == what->from && s->guard == node->guard && strcmp(s->op, what->op) == 0 &&
+            same_constant(graph, s->constant, t))
+            return s->to;
+    }
+    return -1;
+}
+
+/* A node that makes *s of its operand and *t, taken over. */
+static bool add_shared(dp_graph *graph, const dp_node *node, struct dp_shared *s, dp_tensor *t) {
+    bool centres = strcmp(s->op, "Sub") == 0;
+    s->to = dp_graph_value_like(graph, s->from, centres ? ".centred" : ".balanced");
+    if (s->to < 0) {
         dp_tensor_clear(t);
-        *to = s->to;
+        return false;
+    }
+    s->constant = dp_graph_add_constant(graph, graph->values[s->to].name, t);
+    dp_new_node made = {node, s->op, centres ? ".centre" : ".balance", {s->from, s->constant},
+                        2,    s->to};
+    return s->constant >= 0 && dp_graph_add_node(graph, &made);
+}
+
+dp_status dp_condition_operand(dp_graph *graph, dp_shared_list *list, const dp_operand *o,
+                               const char *op, const float *vector, dp_error *err) {
+    dp_node *node = &graph->nodes[o->node];
+    struct dp_shared made = {.from = node->in[o->input_in], .op = op, .guard = node->guard};
+    dp_tensor t;
+    dp_status status = make_vector(o, vector, &t, err);
+    if (status != DP_OK) return status;
+    int known = find_shared(graph, list, node, &made, &t);
+    if (known >= 0) {
+        dp_tensor_clear(&t);
+        node->in[o->input_in] = known;
         return DP_OK;
     }
     struct dp_shared *at =
         dp_grow(list->at, &list->room, (size_t)list->count + 1, sizeof *list->at);
     if (at) list->at = at;
-    *to = at ? dp_graph_value_like(graph, from, centres ? ".centred" : ".balanced") : -1;
-    if (*to < 0) {
-        dp_tensor_clear(t);
-        return dp_condition_no_memory(graph, err);
-    }
-    const char *name = graph->values[*to].name;
-    int constant = dp_graph_add_constant(graph, name, t);
-    dp_new_node made = {node, op, centres ? ".centre" : ".balance", {from, constant}, 2, *to};
-    if (constant < 0 || !dp_graph_add_node(graph, &made)) return dp_condition_no_memory(graph, err);
-    at[list->count++] = (struct dp_shared){from, *to, op, constant, node->guard};
+    if (!at) dp_tensor_clear(&t);
+    if (!at || !add_shared(graph, node, &made, &t)) return dp_condition_no_memory(graph, err);
+    at[list->count++] = made;
+    node->in[o->input_in] = made.to;
     return DP_OK;
 }

@@ -167,6 +167,33 @@ bool dp_node_set_attr(dp_graph *graph, dp_node *node, const dp_attr *attr) {
     return true;
 }
 
+bool dp_node_is(const dp_node *node, const char *type) {
+    return !node->domain[0] && strcmp(node->op_type, type) == 0;
+}
+
+bool dp_node_lacks(const dp_node *node, int k) {
+    return k >= node->n_in || node->in[k] < 0;
+}
+
+const dp_tensor *dp_node_floats(const dp_graph *graph, const dp_node *node, int k) {
+    const dp_tensor *t = dp_node_lacks(node, k) ? NULL : graph->values[node->in[k]].constant;
+    return t && t->dtype == DP_F32 ? t : NULL;
+}
+
+int dp_graph_reader(const dp_graph *graph, int value, int *k) {
+    int found = -1;
+    for (int i = 0; i < graph->n_outputs; i++)
+        if (graph->outputs[i] == value) return -1;
+    for (int n = 0; n < graph->n_nodes; n++)
+        for (int i = 0; i < graph->nodes[n].n_in; i++) {
+            if (graph->nodes[n].in[i] != value) continue;
+            if (found >= 0) return -1;
+            found = n;
+            *k = i;
+        }
+    return found;
+}
+
 int *dp_graph_uses(const dp_graph *graph) {
     int *uses = dp_alloc((size_t)graph->n_values, sizeof *uses);
     if (!uses) return NULL;

@@ -39,7 +39,19 @@ bool dp_node_set_input(dp_graph *graph, dp_node *node, int k, int value);
 /** Give a node an attribute in the place of the one of that name. */
 bool dp_node_set_attr(dp_graph *graph, dp_node *node, const dp_attr *attr);
 
+/** The node is this operator of ONNX's own. */
+bool dp_node_is(const dp_node *node, const char *type);
+
+/** Input k is left out. */
+bool dp_node_lacks(const dp_node *node, int k);
+
+/** The constant float32 input k; NULL where it is none. */
+const dp_tensor *dp_node_floats(const dp_graph *graph, const dp_node *node, int k);
+
 /** How often each value is used, by nodes and as a graph output: [n_values], for dp_free; NULL when memory cannot be had. */
 int *dp_graph_uses(const dp_graph *graph);
+
+/** The only node that reads a value, and its input; -1 where others do too, or the value is a graph output. */
+int dp_graph_reader(const dp_graph *graph, int value, int *k);
 
 #endif
