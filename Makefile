@@ -79,7 +79,7 @@ $(TESTS:%.c=$(BUILD)/%.o): | $(BUILD)/tests/suites.inc
 $(BUILD)/check: FLAGS += -I$(BUILD)/tests -Itests
 # Tests run the program too, so it has to be there. Wrapped: tests/test_memory.c makes allocations fail.
 $(BUILD)/check: $(TESTS:%.c=$(BUILD)/%.o) $(LIB) | $(BIN)
-	$(CC) $(CFLAGS) $(SANITIZE) -pthread -Wl,--wrap=aligned_alloc,--wrap=free -o $@ $^ -lcheck -lsubunit -lrt $(LIBS)
+	$(CC) $(CFLAGS) $(SANITIZE) -pthread -Wl,--wrap=aligned_alloc,--wrap=free -o $@ $^ -lcheck -lsubunit -lglpk -lrt $(LIBS)
 
 # A fresh make, which sees what setup has just installed; as many jobs as processors unless told.
 AGAIN    = echo Building; $(MAKE) --no-print-directory $(if $(V),,-s) $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))

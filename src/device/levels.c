@@ -32,3 +32,7 @@ double dp_level_at_least(const dp_hardware *h, double k) {
 double dp_level_next(const dp_hardware *h, double level) {
     return clip(h, step_up(h, level));
 }
+
+double dp_level_previous(const dp_hardware *h, double level) {
+    return clip(h, h->levels == DP_LEVELS_INTEGER ? level - 1 : level / 2);
+}

@@ -14,4 +14,7 @@ double dp_level_at_most(const dp_hardware *hardware, double k);
 /** The next level above `level`; the same when it is the highest. Levels are not continuous. */
 double dp_level_next(const dp_hardware *hardware, double level);
 
+/** Likewise below. */
+double dp_level_previous(const dp_hardware *hardware, double level);
+
 #endif

@@ -39,7 +39,8 @@ static dp_status round_to_energy(dp_pipeline *p, double energy_j, dp_error *err)
     double variable = energy_j - dp_budget_fixed_j(s);
     p->t = dp_relax_for_energy(&s->units, p->shape, variable);
     dp_relax_at(&s->units, p->shape, p->t, p->learned.k);
-    return dp_round_within(&s->units, s->hardware, variable, p->learned.k, err);
+    dp_allocation allocation = {&s->units, s->hardware, p->shape};
+    return dp_round_within(&allocation, variable, p->learned.k, &p->learned.rounding, err);
 }
 
 /* The uniform precision that an energy is a share of; none that meets the loss means no such energy. */

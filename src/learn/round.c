@@ -6,106 +6,91 @@
 
 #include "base/alloc.h"
 #include "device/levels.h"
+#include "learn/exchange.h"
 
-/* A heap of units, the one with the best next step on top. */
-typedef struct heap {
-    int count;
-    int *unit;
-    double *gain; /* [units] nats a joule of the unit's next step */
-} heap;
-
-/* Source: [Fox 1966]; ties go to the lower unit number, so that the order is a pure function of the numbers. */
-static bool better(const heap *h, int a, int b) {
-    return h->gain[a] > h->gain[b] || (h->gain[a] == h->gain[b] && a < b);
-}
-
-static void sink(heap *h, int at) {
-    for (;;) {
-        int best = at;
-        for (int child = 2 * at + 1; child <= 2 * at + 2; child++)
-            if (child < h->count && better(h, h->unit[child], h->unit[best])) best = child;
-        if (best == at) return;
-        int swap = h->unit[at];
-        h->unit[at] = h->unit[best];
-        h->unit[best] = swap;
-        at = best;
+/* w = c B r², with the c at which the loss of k is that of the sensitivities. What cannot be rounded keeps its s. */
+static void weigh(const dp_allocation *a, const double *k, double *weight) {
+    const dp_units *u = a->units;
+    double wanted = 0, found = 0;
+    for (int i = 0; i < u->count; i++) {
+        bool kept = u->fixed[i] || !(u->cost_j[i] > 0);
+        weight[i] = kept ? u->s[i] : u->cost_j[i] * a->shape[i] * a->shape[i];
+        if (kept) continue;
+        wanted += u->s[i] / k[i];
+        found += weight[i] / k[i];
     }
+    double c = found > 0 && wanted > 0 ? wanted / found : 1;
+    for (int i = 0; i < u->count; i++)
+        if (!u->fixed[i] && u->cost_j[i] > 0) weight[i] *= c;
 }
-
-static double next_level(const dp_units *u, const dp_hardware *hardware, int i, double k) {
-    return fmin(dp_level_next(hardware, k), u->high[i]);
-}
-
-static double gain_of(const dp_units *u, const dp_hardware *hardware, int i, double k) {
-    double next = next_level(u, hardware, i, k);
-    if (!(next > k)) return -1; /* on its bound */
-    return u->s[i] * (1 / k - 1 / next) / (u->cost_j[i] * (next - k) + 1e-300);
-}
-
-typedef struct target {
-    double loss;     /* stop at or below */
-    double energy_j; /* never above */
-} target;
 
 /*
- * Where marginal analysis may begin: not above where it ends, had it begun at the lowest levels. The steps it leaves out gain
- * less than twice what the last ones below the relaxed K gain (from 1 to 2 they do), those below 0.7 K more than that. Eight
- * steps are enough of it: at larger K one step more or less is nothing.
+ * Marginal analysis: the dual's levels below its price are what raising the unit with the best next step, again and again,
+ * comes to; units that are tied there are raised in their order until the loss is reached, or as far as the energy allows.
  */
-static double start_level(const dp_units *u, const dp_hardware *hardware, int i, double k) {
-    return fmax(dp_level_at_most(hardware, fmax(0.7 * k, k - 8)), u->low[i]);
+static void raise_tied(const dp_levels_problem *p, const dp_dual *dual, double *k) {
+    int count = p->units->count;
+    double energy = dp_units_energy(p->units, dual->below), loss = dp_dual_loss(p, dual->below);
+    memcpy(k, dual->below, (size_t)count * sizeof *k);
+    for (int i = 0; i < count && (p->within || loss > p->limit); i++) {
+        double more = p->units->cost_j[i] * (dual->above[i] - k[i]);
+        if (!(dual->above[i] > k[i]) || (p->within && energy + more > p->limit)) continue;
+        energy += more;
+        loss -= p->weight[i] * (1 / k[i] - 1 / dual->above[i]);
+        k[i] = dual->above[i];
+    }
 }
 
-static dp_status raise(const dp_units *u, const dp_hardware *hardware, target stop, double *k,
+static dp_status solve(const dp_levels_problem *p, dp_dual *dual, double *k, dp_rounding *result,
                        dp_error *err) {
-    heap h = {.unit = dp_alloc((size_t)u->count, sizeof *h.unit),
-              .gain = dp_alloc((size_t)u->count, sizeof *h.gain)};
-    if (!h.unit || !h.gain) {
-        dp_free(h.unit);
-        dp_free(h.gain);
-        return dp_fail(err, DP_EMEMORY, "no memory to round %d units", u->count);
-    }
-    for (int i = 0; i < u->count; i++) {
-        if (!u->fixed[i]) k[i] = start_level(u, hardware, i, k[i]);
-        h.gain[i] = u->fixed[i] ? -1 : gain_of(u, hardware, i, k[i]);
-        if (h.gain[i] > 0) h.unit[h.count++] = i;
-    }
-    for (int at = h.count / 2 - 1; at >= 0; at--) sink(&h, at);
-    double loss = dp_units_loss(u, k), energy = dp_units_energy(u, k);
-    while (h.count > 0 && loss > stop.loss) {
-        int i = h.unit[0];
-        double next = next_level(u, hardware, i, k[i]);
-        double cost = u->cost_j[i] * (next - k[i]);
-        if (energy + cost <= stop.energy_j) {
-            energy += cost;
-            loss -= u->s[i] * (1 / k[i] - 1 / next);
-            k[i] = next;
-            h.gain[i] = gain_of(u, hardware, i, k[i]);
-        } else {
-            h.gain[i] = -1; /* too dear; a cheaper one may still fit */
-        }
-        if (h.gain[i] <= 0) h.unit[0] = h.unit[--h.count];
-        sink(&h, 0);
-    }
-    dp_free(h.unit);
-    dp_free(h.gain);
+    dp_dual_solve(p, dual);
+    raise_tied(p, dual, k);
+    dp_exchange_steps(p, k);
+    dp_status status = dp_exchange(p, dual, k, err);
+    if (status != DP_OK) return status;
+    dp_exchange_steps(p, k);
+    *result = (dp_rounding){.within = p->within,
+                            .value = p->within ? dp_dual_loss(p, k) : dp_units_energy(p->units, k),
+                            .bound = dual->bound};
     return DP_OK;
 }
 
-dp_status dp_round_levels(const dp_units *u, const dp_hardware *hardware, double *k,
+static dp_status round_to(const dp_allocation *a, const double *energy_j, double *k,
                           dp_rounding *result, dp_error *err) {
-    *result = (dp_rounding){.bound_j = dp_units_energy(u, k)};
-    dp_status status = DP_OK;
+    size_t count = (size_t)a->units->count;
+    double *work = dp_alloc(4 * count, sizeof *work);
+    if (!work) return dp_fail(err, DP_EMEMORY, "no memory to round %zu units", count);
+    double *levels = work + 3 * count;
+    weigh(a, k, work);
+    dp_levels_problem p = {
+        .units = a->units, .hardware = a->hardware, .weight = work, .within = energy_j};
     /* rounding errors of the sums must not cost a step */
-    double loss = dp_units_loss(u, k) * (1 + 1e-9);
-    if (hardware->levels != DP_LEVELS_CONTINUOUS)
-        status = raise(u, hardware, (target){loss, INFINITY}, k, err);
-    if (status == DP_OK) result->energy_j = dp_units_energy(u, k);
+    p.limit = energy_j ? *energy_j * (1 + 1e-12) : dp_dual_loss(&p, k) * (1 + 1e-9);
+    dp_dual dual = {.below = work + count, .above = work + 2 * count};
+    dp_status status = solve(&p, &dual, levels, result, err);
+    if (status == DP_OK) memcpy(k, levels, count * sizeof *k);
+    dp_free(work);
     return status;
 }
 
-dp_status dp_round_within(const dp_units *u, const dp_hardware *hardware, double energy_j,
-                          double *k, dp_error *err) {
-    if (hardware->levels == DP_LEVELS_CONTINUOUS) return DP_OK;
-    return raise(u, hardware, (target){0, energy_j * (1 + 1e-12)}, k, err);
+/* Continuous levels are the relaxed K, which is optimal. */
+static dp_status keep(const dp_allocation *a, bool within, const double *k, dp_rounding *result) {
+    double value = within ? dp_units_loss(a->units, k) : dp_units_energy(a->units, k);
+    *result = (dp_rounding){within, value, value};
+    return DP_OK;
+}
+
+dp_status dp_round_levels(const dp_allocation *a, double *k, dp_rounding *result, dp_error *err) {
+    if (a->hardware->levels == DP_LEVELS_CONTINUOUS) return keep(a, false, k, result);
+    return round_to(a, NULL, k, result, err);
+}
+
+dp_status dp_round_within(const dp_allocation *a, double energy_j, double *k, dp_rounding *result,
+                          dp_error *err) {
+    if (a->hardware->levels == DP_LEVELS_CONTINUOUS) return keep(a, true, k, result);
+    return round_to(a, &energy_j, k, result, err);
+}
+
+double dp_rounding_gap(const dp_rounding *r) {
+    return r->bound > 0 ? fmax(r->value / r->bound - 1, 0) : NAN;
 }

@@ -1,33 +1,44 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Rounding to the hardware's levels by marginal analysis: from levels below the relaxed K, raise the unit whose next
- * level lowers the loss most per joule, until the relaxed loss is reached.
+ * Rounding to the hardware's levels: marginal analysis at the dual's price, then an exchange of steps.
  *
- * Source  [Fox 1966]: exact for separable convex problems with equal costs; otherwise off by less than the last step. The
- *         relaxed problem bounds the optimum from below (its dual), so the gap is known.
+ * The shape of the relaxed K, K = t r, says what the loss is taken to be: sum of w / K with w in proportion to B r², whose
+ * relaxation it is. After relaxation that is s itself; a refined shape stays what it is, too.
+ *
+ * Source  [Fox 1966]: marginal analysis is exact for separable convex problems with equal costs; otherwise off by less than its
+ *         last step. learn/dual.h bounds the optimum from below, so the gap is known.
  */
 #ifndef DP_LEARN_ROUND_H
 #define DP_LEARN_ROUND_H
 
 #include "learn/units.h"
 
+typedef struct dp_allocation {
+    const dp_units *units;
+    const dp_hardware *hardware;
+    const double *shape; /* [units] r, above 0 */
+} dp_allocation;
+
+/* What was minimised, after rounding, and what no plan of the same levels can be below. */
 typedef struct dp_rounding {
-    double energy_j; /* sum of B K after rounding */
-    double
-        bound_j; /* relaxed energy at the same predicted loss: no schedule of any levels needs less */
+    bool within; /* the loss was, within an energy; else the energy, at the relaxed K's loss */
+    double value, bound; /* sum of B K, J, or sum of w / K, nats; 0: nothing was rounded */
 } dp_rounding;
 
 /**
- * Round `k` in place.
+ * Round `k` in place, to no more than its predicted loss.
  *
- * Shapes  k [count]: relaxed in, levels out.
+ * Shapes  k [units]: relaxed in, levels out.
  * Errors  DP_EMEMORY; k is then unchanged.
  */
-dp_status dp_round_levels(const dp_units *units, const dp_hardware *hardware, double *k,
+dp_status dp_round_levels(const dp_allocation *allocation, double *k, dp_rounding *result,
+                          dp_error *err);
+
+/** As above, but with the least loss within an energy: sum of B K is at most `energy_j`. */
+dp_status dp_round_within(const dp_allocation *allocation, double energy_j, double *k,
                           dp_rounding *result, dp_error *err);
 
-/** As above, but until the energy sum of B K would exceed `energy_j`: for energy budgets. */
-dp_status dp_round_within(const dp_units *units, const dp_hardware *hardware, double energy_j,
-                          double *k, dp_error *err);
+/** value / bound - 1, at least 0; NaN where nothing was rounded. */
+double dp_rounding_gap(const dp_rounding *rounding);
 
 #endif
