@@ -8,19 +8,14 @@ a last look (digits_test.npz). Batch normalisation is left in the ONNX file on p
 
 Usage: calib_data/train.py [FOLDER]; needs Debian's python3-torch, python3-sklearn and python3-onnx.
 """
-import pathlib
-import sys
-
 import numpy as np
-import onnx
-import sklearn.datasets
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-SEED = 8
+import digits
+
 TRAIN, LEARN = 500, 900  # images; the other 397 are the test set
-EPOCHS, BATCH = 120, 50
 
 
 def conv(inputs, outputs, size=3, stride=1, groups=1):
@@ -30,7 +25,7 @@ def conv(inputs, outputs, size=3, stride=1, groups=1):
     )
 
 
-class Digits(nn.Module):
+class Network(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = conv(1, 16)
@@ -61,51 +56,20 @@ def augment(x, generator):
                          padding_mode="border", align_corners=False)
 
 
-def train(model, x, y, generator):
-    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
-    steps = EPOCHS * (len(x) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.006, steps)
-    for _ in range(EPOCHS):
-        for batch in torch.randperm(len(x), generator=generator).view(-1, BATCH):
-            loss = F.cross_entropy(model(augment(x[batch], generator)), y[batch],
-                                   label_smoothing=0.05)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-    return model.eval()
-
-
 def main(folder):
-    torch.manual_seed(SEED)
-    torch.set_num_threads(1)  # sums in one order, so that every run writes the same bytes
-    torch.use_deterministic_algorithms(True)
-    digits = sklearn.datasets.load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
-    labels = digits.target.astype(np.int64)
-    order = np.random.RandomState(SEED).permutation(len(labels))
-    parts = {"train": order[:TRAIN], "learn": order[TRAIN:TRAIN + LEARN],
-             "test": order[TRAIN + LEARN:]}
-    mean = np.float32([(images[parts["train"]] / 255).mean()])
-    std = np.float32([(images[parts["train"]] / 255).std()])
-    x = {k: torch.from_numpy((np.float32(images[i]) / 255 - mean) / std) for k, i in parts.items()}
-    y = {k: torch.from_numpy(labels[i]) for k, i in parts.items()}
-
-    model = train(Digits(), x["train"], y["train"], torch.Generator().manual_seed(SEED))
-    with torch.no_grad():
-        for part in parts:
-            right = (model(x[part]).argmax(1) == y[part]).float().mean().item()
-            print(f"{part}: {len(y[part])} images, {100 * right:.2f}% right")
-
+    digits.deterministic()
+    data = digits.Digits(TRAIN, LEARN)
+    images = data.images[:, None]
+    seen = images[data.parts["train"]] / 255
+    mean, std = np.float32([seen.mean()]), np.float32([seen.std()])
+    tensors = data.tensors(images, mean, std)
+    model = digits.train(Network(), *tensors["train"], augment, epochs=120, batch=50, rate=0.006, decay=0.02)
+    digits.report(model, tensors)
     for part in ("learn", "test"):
-        np.savez_compressed(folder / f"digits_{part}.npz", x=images[parts[part]],
-                            y=labels[parts[part]], mean=mean, std=std)
-    torch.onnx.export(model, x["test"][:2], str(folder / "digits.onnx"), opset_version=13,
-                      input_names=["x"], output_names=["logits"],
-                      dynamic_axes={"x": {0: "N"}, "logits": {0: "N"}},
-                      training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False)
-    onnx.checker.check_model(str(folder / "digits.onnx"))
+        data.save(folder / f"digits_{part}.npz", part, mean, std, x=images)
+    digits.export(model, tensors["test"][0][:2], folder / "digits.onnx", "x", 13,
+                  training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False)
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent))
+    main(digits.folder())
