@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "dynaprec/comm.h"
+#include "dynaprec/conditioning.h"
 #include "dynaprec/dataset.h"
 #include "dynaprec/graph.h"
 #include "dynaprec/hardware.h"
@@ -40,6 +41,10 @@ typedef struct dp_engine_options {
     const dp_dataset *example; /* tells the shapes that the graph leaves open; may be NULL */
     const char *cache;   /* folder where finished passes are kept and found again; NULL: none */
     const dp_comm *comm; /* processes that share the work; NULL: alone */
+    const dp_conditioning *
+        conditioning; /* what was done to the graph: tells its passes from those of the other; NULL: nothing */
+    const dp_conditionables *
+        inputs; /* the survey also takes statistics of these sites' input channels; NULL: of none */
 } dp_engine_options;
 
 typedef struct dp_site_info {
@@ -118,6 +123,23 @@ dp_status dp_engine_survey(dp_engine *engine, const dp_dataset *data, dp_error *
  * Shapes  variance [dp_engine_channels].
  */
 void dp_engine_variance(const dp_engine *engine, double *variance);
+
+/*
+ * One input channel of a site over half of the surveyed samples: the 1st, 3rd, 5th, ... or the others. All values of the operand count
+ * alike, also those that a strided convolution meets less often than others; padding is not among them.
+ */
+typedef struct dp_input_moments {
+    double values;       /* how many there were */
+    double mean, square; /* of x, of x² */
+    double low, high;    /* extremes */
+} dp_input_moments;
+
+/**
+ * Statistics of a site's input channels, after the survey. Summed in a fixed order.
+ *
+ * Shapes  returns [2][*inputs], halves first; NULL and 0 where none were taken.
+ */
+const dp_input_moments *dp_engine_input_moments(const dp_engine *engine, int site, int64_t *inputs);
 
 /**
  * Predictions with the noise off (quantised where the hardware quantises), kept for paired comparison.

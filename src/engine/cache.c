@@ -31,11 +31,28 @@ static void add_data(dp_sha256 *sha, const dp_dataset *data) {
         add_number(sha, dp_dataset_origin(data, i));
 }
 
+/* The digest of a conditioned graph is that of the file which it comes from. */
+static void add_conditioning(dp_sha256 *sha, const dp_conditioning *list) {
+    add_number(sha, list ? list->count : 0);
+    for (int i = 0; list && i < list->count; i++) {
+        const dp_conditioned_site *s = &list->sites[i];
+        const float *vectors[] = {s->mu, s->alpha};
+        add_text(sha, s->site);
+        add_number(sha, s->positions);
+        for (int k = 0; k < 2; k++) {
+            int64_t count = vectors[k] ? s->inputs : 0;
+            add_number(sha, count);
+            dp_sha256_update(sha, vectors[k], (size_t)count * sizeof(float));
+        }
+    }
+}
+
 static void add_engine(dp_sha256 *sha, const dp_engine *e) {
     add_text(sha, magic);
     add_text(sha, DYNAPREC_VERSION);
     add_text(sha, dp_gemm_kernels());
     add_text(sha, e->graph->sha256);
+    add_conditioning(sha, e->options.conditioning);
     add_text(sha, e->hardware->sha256);
     add_number(sha, (int64_t)e->options.seed);
     add_number(sha, e->options.batch);

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "device/energy.h"
+#include "engine/inputs.h"
 #include "engine/state.h"
 #include "kernels/gemm.h"
 
@@ -302,6 +303,7 @@ static dp_status set_up(dp_engine *e, dp_error *err) {
     if ((status = plan_batch(e, false, &e->options.batch, &e->forward, err))) return status;
     if ((status = check_target(e, err))) return status;
     if ((status = describe_sites(e, err))) return status;
+    if ((status = dp_inputs_prepare(e, err))) return status;
     size_t threads = (size_t)dp_pool_threads(e->pool);
     e->workers = dp_alloc(threads, sizeof *e->workers);
     if (!e->workers) return dp_fail(err, DP_EMEMORY, "no memory for %zu threads", threads);
@@ -386,9 +388,9 @@ void dp_engine_free(dp_engine *e) {
         dp_free((void *)e->sites[i].info.name);
         dp_tensor_clear(&e->sites[i].quantised);
     }
-    void *blocks[] = {e->workers,  e->sites,       e->norm2,          e->range,  e->mean_norm,
-                      e->shot,     e->additive,    e->weight_std,     e->shot_k, e->additive_k,
-                      e->weight_k, e->root_shot_k, e->root_additive_k};
+    void *blocks[] = {e->workers,  e->sites,       e->norm2,           e->range,  e->mean_norm,
+                      e->shot,     e->additive,    e->weight_std,      e->shot_k, e->additive_k,
+                      e->weight_k, e->root_shot_k, e->root_additive_k, e->moments};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dp_free(blocks[i]);
     dp_plan_free(e->forward);
     dp_plan_free(e->reverse);

@@ -24,6 +24,11 @@ typedef struct dp_site_state {
     dp_tensor quantised;     /* as the hardware stores it; no data: not quantised */
     /* Left and right operand's, and the ADC's; meaningful when the hardware has bits for them. */
     dp_quantiser input[2], output;
+    /* Input channels whose statistics are taken: where they are in arrays over all of them; -1: none. */
+    int64_t first_input, inputs;
+    int operand;     /* dp_conditionable.operand */
+    int input_axis;  /* from the last */
+    bool input_mine; /* the first site that reads this value */
 } dp_site_state;
 
 /* One thread's memory. */
@@ -67,6 +72,8 @@ struct dp_engine {
         mean_norm; /* mean over samples and positions of the operand's squared norm (of x2 w2 for activations) */
     /* [channels] at the precision being run */
     float *shot_k, *additive_k, *root_shot_k, *root_additive_k, *weight_k;
+    int64_t inputs;              /* input channels of all operands whose statistics are taken */
+    dp_input_moments *moments;   /* of an operand: [2][its channels], from 2 * first_input */
     bool has_shot, has_additive; /* some channel has that kind of noise */
     bool noisy;                  /* false: noise off */
     dp_meter meter;

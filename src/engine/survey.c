@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * One clean floating-point pass that looks at every site: ranges of its operands (for quantisers and thermal noise), the range of
- * its output (for ENOB), the mean squared norm of its operands (for the expected shot noise).
+ * its output (for ENOB), the mean squared norm of its operands (for the expected shot noise), and statistics of its input
+ * channels where they are asked for.
  */
 #include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "engine/cache.h"
+#include "engine/inputs.h"
 #include "engine/share.h"
 #include "engine/state.h"
 #include "kernels/vector.h"
@@ -16,6 +18,7 @@
 typedef struct view {
     float (*output)[2];          /* [sites] low, high */
     dp_histogram (*operands)[2]; /* [sites] */
+    dp_input_range *inputs;      /* [e->inputs] */
 } view;
 
 typedef struct survey {
@@ -46,6 +49,7 @@ static const dp_tensor *look_at_operand(void *worker, int first, int k, const dp
         for (int axis = 0; axis < site->sample_axis; axis++) rows *= in->dim[axis];
         for (int64_t row = 0; row < rows && count > 0; row++)
             look_at_samples(w, (const float *)in->data + row * (count / rows), count / rows, seen);
+        if (!both) dp_inputs_add(w, i, in, (double *)w->sum + e->channels, view_of(w)->inputs);
     }
     return in;
 }
@@ -75,12 +79,14 @@ static void look_at_output(void *worker, int site, const dp_product *b) {
 }
 
 static bool allocate(survey *s, int threads) {
-    size_t sites = (size_t)s->engine->n_sites;
+    size_t sites = (size_t)s->engine->n_sites, inputs = (size_t)s->engine->inputs;
     s->views = dp_alloc((size_t)threads, sizeof *s->views);
     for (int t = 0; s->views && t < threads; t++) {
         s->views[t].output = dp_alloc(sites, sizeof *s->views[t].output);
         s->views[t].operands = dp_alloc(sites, sizeof *s->views[t].operands);
-        if (!s->views[t].output || !s->views[t].operands) return false;
+        s->views[t].inputs = dp_alloc(inputs ? inputs : 1, sizeof *s->views[t].inputs);
+        if (!s->views[t].output || !s->views[t].operands || !s->views[t].inputs) return false;
+        dp_inputs_clear_ranges(s->engine, s->views[t].inputs);
     }
     return s->views != NULL;
 }
@@ -89,33 +95,50 @@ static void release(survey *s, int threads) {
     for (int t = 0; s->views && t < threads; t++) {
         dp_free(s->views[t].output);
         dp_free(s->views[t].operands);
+        dp_free(s->views[t].inputs);
     }
     dp_free(s->views);
 }
 
-static void merge_view(view *into, const view *from, int sites) {
-    for (int i = 0; i < sites; i++) {
+static void merge_view(const dp_engine *e, view *into, const view *from) {
+    for (int i = 0; i < e->n_sites; i++) {
         dp_vector_range(from->output[i], 2, into->output[i]);
         for (int k = 0; k < 2; k++)
             dp_histogram_merge(&into->operands[i][k], &from->operands[i][k]);
     }
+    dp_inputs_merge_ranges(e, into->inputs, from->inputs);
 }
 
-static void copy_view(view *to, const view *from, int sites) {
-    memcpy(to->output, from->output, (size_t)sites * sizeof *to->output);
-    memcpy(to->operands, from->operands, (size_t)sites * sizeof *to->operands);
+static void copy_view(const dp_engine *e, view *to, const view *from) {
+    size_t sites = (size_t)e->n_sites;
+    memcpy(to->output, from->output, sites * sizeof *to->output);
+    memcpy(to->operands, from->operands, sites * sizeof *to->operands);
+    memcpy(to->inputs, from->inputs, (size_t)e->inputs * sizeof *to->inputs);
+}
+
+/* Numbers of a group's sum: norms of channels, then what inputs.c adds up. */
+static size_t sum_bytes(const dp_engine *e) {
+    return (size_t)e->channels * sizeof(double) + dp_inputs_sum_bytes(e);
 }
 
 static void fold_norms(dp_engine *e, const double *sums, int groups, int64_t samples) {
+    size_t stride = sum_bytes(e) / sizeof *sums;
     for (int i = 0; i < e->n_sites; i++) {
         const dp_site_info *info = &e->sites[i].info;
         double positions = info->macs / (double)(info->channels * info->depth);
         for (int64_t c = info->first_channel; c < info->first_channel + info->channels; c++) {
             e->mean_norm[c] = 0;
-            for (int g = 0; g < groups; g++) e->mean_norm[c] += sums[(int64_t)g * e->channels + c];
+            for (int g = 0; g < groups; g++)
+                e->mean_norm[c] += sums[(size_t)g * stride + (size_t)c];
             e->mean_norm[c] /= positions * (double)samples;
         }
     }
+}
+
+static void fold_inputs(dp_engine *e, const double *sums, int groups, const view *seen,
+                        int64_t samples) {
+    dp_input_sums inputs = {sums + e->channels, groups, sum_bytes(e) / sizeof *sums};
+    dp_inputs_fold(e, &inputs, seen->inputs, samples);
 }
 
 /* What the survey finds out about one site: all that is kept of it. */
@@ -126,27 +149,36 @@ typedef struct finding {
 
 /* Other threads' views, and other processes', in any order. */
 static dp_status merge_views(survey *s, int threads, dp_error *err) {
-    const dp_comm *comm = s->engine->options.comm;
-    int sites = s->engine->n_sites, others = comm ? comm->size : 0;
+    const dp_engine *e = s->engine;
+    const dp_comm *comm = e->options.comm;
+    size_t sites = (size_t)e->n_sites, inputs = (size_t)e->inputs;
+    int others = comm ? comm->size : 0;
     view *into = &s->views[0];
-    for (int t = 1; t < threads; t++) merge_view(into, &s->views[t], sites);
-    view all = {dp_alloc((size_t)(sites * others), sizeof *all.output),
-                dp_alloc((size_t)(sites * others), sizeof *all.operands)};
-    dp_status status =
-        all.output && all.operands ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory for a survey");
-    for (int r = 0; status == DP_OK && r < others; r++) {
-        view theirs = {all.output + r * sites, all.operands + r * sites};
-        if (r == comm->rank) copy_view(&theirs, into, sites);
-    }
+    for (int t = 1; t < threads; t++) merge_view(e, into, &s->views[t]);
+    view all = {dp_alloc(sites * (size_t)others, sizeof *all.output),
+                dp_alloc(sites * (size_t)others, sizeof *all.operands),
+                dp_alloc(inputs * (size_t)others, sizeof *all.inputs)};
+    bool ready = all.output && all.operands && all.inputs;
+    dp_status status = ready ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory for a survey");
+    if (ready && comm)
+        copy_view(e,
+                  &(view){all.output + comm->rank * e->n_sites,
+                          all.operands + comm->rank * e->n_sites,
+                          all.inputs + comm->rank * e->inputs},
+                  into);
+    if (status == DP_OK) status = dp_share_each(comm, all.output, sites * sizeof *all.output, err);
     if (status == DP_OK)
-        status = dp_share_each(comm, all.output, (size_t)sites * sizeof *all.output, err);
-    if (status == DP_OK)
-        status = dp_share_each(comm, all.operands, (size_t)sites * sizeof *all.operands, err);
+        status = dp_share_each(comm, all.operands, sites * sizeof *all.operands, err);
+    if (status == DP_OK && inputs > 0)
+        status = dp_share_each(comm, all.inputs, inputs * sizeof *all.inputs, err);
     for (int r = 0; status == DP_OK && r < others; r++)
         if (r != comm->rank)
-            merge_view(into, &(view){all.output + r * sites, all.operands + r * sites}, sites);
+            merge_view(e, into,
+                       &(view){all.output + r * e->n_sites, all.operands + r * e->n_sites,
+                               all.inputs + r * e->inputs});
     dp_free(all.output);
     dp_free(all.operands);
+    dp_free(all.inputs);
     return status;
 }
 
@@ -191,7 +223,7 @@ static dp_status look(dp_engine *e, const dp_dataset *data, finding *found, dp_e
     dp_pass pass = {.data = data,
                     .hooks = &hooks,
                     .trials = 1,
-                    .sum_bytes = (size_t)e->channels * sizeof(double),
+                    .sum_bytes = sum_bytes(e),
                     .self = &s,
                     .stage = "survey"};
     dp_status status = DP_OK;
@@ -199,6 +231,7 @@ static dp_status look(dp_engine *e, const dp_dataset *data, finding *found, dp_e
     if (status == DP_OK) status = dp_engine_pass(e, &pass, &sums, &groups, err);
     if (status == DP_OK) fold_norms(e, sums, groups, dp_dataset_count(data));
     if (status == DP_OK) status = merge_views(&s, threads, err);
+    if (status == DP_OK) fold_inputs(e, sums, groups, &s.views[0], dp_dataset_count(data));
     if (status == DP_OK) status = find(&s, found, err);
     dp_free(sums);
     release(&s, threads);
@@ -208,10 +241,12 @@ static dp_status look(dp_engine *e, const dp_dataset *data, finding *found, dp_e
 dp_status dp_engine_survey(dp_engine *e, const dp_dataset *data, dp_error *err) {
     finding *found = dp_alloc((size_t)e->n_sites, sizeof *found);
     if (!found) return dp_fail(err, DP_EMEMORY, "no memory for a survey");
-    dp_cache_entry entry =
-        dp_cache_find(e, &(dp_cache_pass){.stage = "survey", .data = data, .survey = true});
+    dp_cache_entry entry = dp_cache_find(
+        e, &(dp_cache_pass){
+               .stage = e->inputs ? "survey with inputs" : "survey", .data = data, .survey = true});
     dp_cache_part parts[3] = {{found, (size_t)e->n_sites * sizeof *found},
-                              {e->mean_norm, (size_t)e->channels * sizeof *e->mean_norm}};
+                              {e->mean_norm, (size_t)e->channels * sizeof *e->mean_norm},
+                              {e->moments, 2 * (size_t)e->inputs * sizeof *e->moments}};
     bool hit;
     dp_status status = dp_cache_load(e, &entry, parts, &hit, err);
     if (status == DP_OK && !hit) {

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "engine/expect.h"
+
+#include <math.h>
+
+#include "base/alloc.h"
+#include "engine/state.h"
+
+/* Element d of a weight row of channel c meets input channel first + d / taps. */
+typedef struct layout {
+    int64_t taps, first;
+} layout;
+
+static layout layout_of(const dp_site_state *s, int64_t channel) {
+    int64_t width = s->inputs / s->site.groups;
+    return (layout){.taps = s->site.depth / width,
+                    .first = channel / (s->site.channels / s->site.groups) * width};
+}
+
+/* Two halves, weighted by how many values each had. */
+static dp_input_moments together(const dp_input_moments *a, const dp_input_moments *b) {
+    double values = a->values + b->values;
+    if (a->values <= 0 || b->values <= 0) return a->values > 0 ? *a : *b;
+    return (dp_input_moments){.values = values,
+                              .mean = (a->values * a->mean + b->values * b->mean) / values,
+                              .square = (a->values * a->square + b->values * b->square) / values,
+                              .low = fmin(a->low, b->low),
+                              .high = fmax(a->high, b->high)};
+}
+
+void dp_expect_moments(const dp_engine *e, int site, int samples, dp_input_moments *out) {
+    int64_t inputs;
+    const dp_input_moments *halves = dp_engine_input_moments(e, site, &inputs);
+    for (int64_t j = 0; j < inputs; j++)
+        out[j] = samples == DP_EXPECT_ALL ? together(&halves[j], &halves[inputs + j])
+                                          : halves[samples * inputs + j];
+}
+
+static double alpha_at(const dp_operand_vectors *v, int64_t j) {
+    return v->alpha ? (double)v->alpha[j] : 1;
+}
+
+static double mu_at(const dp_operand_vectors *v, int64_t j) {
+    return v->mu ? (double)v->mu[j] : 0;
+}
+
+/* Weight rows as the core would store them, and the input converter's range. */
+typedef struct facts {
+    double *norm2, *range, *step; /* [channels] */
+    dp_quantiser input;
+} facts;
+
+static void take_row(const dp_engine *e, const dp_site_state *s, const dp_operand_vectors *v,
+                     int64_t channel, facts *f) {
+    const float *w = s->weight->data;
+    layout at = layout_of(s, channel);
+    double low = 0, high = 0, norm2 = 0;
+    for (int64_t d = 0; d < s->site.depth; d++) {
+        double x =
+            (double)w[dp_site_weight(&s->site, channel, d)] / alpha_at(v, at.first + d / at.taps);
+        low = x < low ? x : low;
+        high = x > high ? x : high;
+        norm2 += x * x;
+    }
+    dp_quantiser q = dp_quantiser_make(low, high, e->hardware->weight_bits);
+    f->norm2[channel] = norm2;
+    f->range[channel] = (double)q.high - (double)q.low;
+    f->step[channel] = (double)q.step;
+}
+
+static dp_quantiser input_of(const dp_engine *e, const dp_site_state *s,
+                             const dp_operand_vectors *v, const dp_input_moments *moments) {
+    double low = 0, high = 0;
+    for (int64_t j = 0; j < s->inputs; j++) {
+        if (moments[j].values <= 0) continue;
+        low = fmin(low, alpha_at(v, j) * (moments[j].low - mu_at(v, j)));
+        high = fmax(high, alpha_at(v, j) * (moments[j].high - mu_at(v, j)));
+    }
+    return dp_quantiser_make(low, high, e->hardware->input_bits);
+}
+
+/* What the vectors leave of a group's mean square. */
+static double left_of_norm(const dp_site_state *s, const dp_operand_vectors *v,
+                           const dp_input_moments *moments, int64_t channel) {
+    int64_t width = s->inputs / s->site.groups, first = layout_of(s, channel).first;
+    double before = 0, after = 0;
+    for (int64_t j = first; j < first + width; j++) {
+        double mu = mu_at(v, j), alpha = alpha_at(v, j);
+        double square = moments[j].square - 2 * mu * moments[j].mean + mu * mu;
+        before += moments[j].square;
+        after += alpha * alpha * fmax(0, square);
+    }
+    return before > 0 ? after / before : 1;
+}
+
+static void fill(const dp_engine *e, const dp_site_state *s, const dp_operand_vectors *v,
+                 const dp_input_moments *moments, const facts *f, const dp_site_noise *noise,
+                 const dp_expectation *out) {
+    double step2 = (double)f->input.step * (double)f->input.step, left = 1;
+    int64_t width = s->site.channels / s->site.groups;
+    for (int64_t c = 0; c < s->site.channels; c++) {
+        if (c % width == 0) left = left_of_norm(s, v, moments, c);
+        double x2 = e->mean_norm[s->info.first_channel + c] * left;
+        double std = (double)noise->weight_std[c];
+        out->noise[c] = ((double)noise->shot[c] + std * std) * x2 + (double)noise->additive[c];
+        out->rounding[c] = (step2 * f->norm2[c] + f->step[c] * f->step[c] * x2) / 12;
+    }
+}
+
+dp_status dp_expect_noise(const dp_engine *e, int site, int samples, const dp_operand_vectors *v,
+                          const dp_expectation *out, dp_error *err) {
+    const dp_site_state *s = &e->sites[site];
+    size_t channels = (size_t)s->site.channels;
+    facts f = {.norm2 = dp_alloc(channels, sizeof(double)),
+               .range = dp_alloc(channels, sizeof(double)),
+               .step = dp_alloc(channels, sizeof(double))};
+    dp_site_noise noise = {dp_alloc(channels, sizeof(float)), dp_alloc(channels, sizeof(float)),
+                           dp_alloc(channels, sizeof(float))};
+    dp_input_moments *moments = dp_alloc((size_t)s->inputs, sizeof *moments);
+    bool ready =
+        f.norm2 && f.range && f.step && noise.shot && noise.additive && noise.weight_std && moments;
+    if (ready) {
+        dp_expect_moments(e, site, samples, moments);
+        for (int64_t c = 0; c < s->site.channels; c++) take_row(e, s, v, c, &f);
+        f.input = input_of(e, s, v, moments);
+        dp_site_facts known = {.channels = s->site.channels,
+                               .depth = s->site.depth,
+                               .weight_norm2 = f.norm2,
+                               .weight_range = f.range,
+                               .input_range = (double)f.input.high - (double)f.input.low};
+        dp_noise_site(e->hardware, &known, &noise);
+        fill(e, s, v, moments, &f, &noise, out);
+    }
+    void *blocks[] = {f.norm2,        f.range,          f.step, noise.shot,
+                      noise.additive, noise.weight_std, moments};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dp_free(blocks[i]);
+    return ready ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory to expect a site's noise");
+}
+
+void dp_expect_columns(const dp_engine *e, int site, double power, const double *scale,
+                       double *sums) {
+    const dp_site_state *s = &e->sites[site];
+    const float *w = s->weight->data;
+    for (int64_t j = 0; j < s->inputs; j++) sums[j] = 0;
+    for (int64_t c = 0; c < s->site.channels; c++) {
+        layout at = layout_of(s, c);
+        for (int64_t d = 0; d < s->site.depth; d++) {
+            double x = fabs((double)w[dp_site_weight(&s->site, c, d)]);
+            sums[at.first + d / at.taps] += scale[c] * (power == 2 ? x * x : pow(x, power));
+        }
+    }
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * How noisy a site would be if its operands were conditioned, from the statistics of its input channels: before any graph is made.
+ */
+#ifndef DP_ENGINE_EXPECT_H
+#define DP_ENGINE_EXPECT_H
+
+#include "dynaprec/engine.h"
+
+/* Samples that statistics are taken of: half of the surveyed ones, or all. */
+enum { DP_EXPECT_ALL = 2 };
+
+/* The core multiplies W_cj / alpha_j with alpha_j (x_j - mu_j). Shapes: [input channels]; NULL: 0, and 1. */
+typedef struct dp_operand_vectors {
+    const float *mu, *alpha;
+} dp_operand_vectors;
+
+/* Shapes: [channels] of the site; in units of its outputs, squared. */
+typedef struct dp_expectation {
+    double *noise;    /* variance at K = 1 */
+    double *rounding; /* variance of what the converters of inputs and weights round off */
+} dp_expectation;
+
+/** Moments of a site's input channels over the chosen samples. Shapes: out [input channels]. */
+void dp_expect_moments(const dp_engine *engine, int site, int samples, dp_input_moments *out);
+
+/**
+ * What to expect of a site whose input channels were surveyed.
+ *
+ * Norms are those of the survey times what the vectors leave of the mean square; ranges are those of the channels' extremes.
+ * Errors  DP_EMEMORY.
+ */
+dp_status dp_expect_noise(const dp_engine *engine, int site, int samples,
+                          const dp_operand_vectors *vectors, const dp_expectation *out,
+                          dp_error *err);
+
+/**
+ * Sums over a site's weights that meet each input channel: sum over c of scale_c sum over taps of |W_cj|^power.
+ *
+ * Shapes  scale [channels], sums [input channels].
+ */
+void dp_expect_columns(const dp_engine *engine, int site, double power, const double *scale,
+                       double *sums);
+
+#endif

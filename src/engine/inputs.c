@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Sums are [half][sum, sum of squares][channels] for each operand. */
+#include "engine/inputs.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "kernels/vector.h"
+
+enum { SUMS = 4 }; /* numbers a channel */
+
+static const dp_conditionable *find_site(const dp_conditionables *list, const char *name) {
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(list->sites[i].site, name) == 0) return &list->sites[i];
+    return NULL;
+}
+
+/* The axis of the channels, when samples are dealt out before it and the operand has as many. */
+static bool place_axis(const dp_engine *e, const dp_site_state *s, int axis, int64_t channels) {
+    const dp_tensor *in = &e->forward->values[e->graph->nodes[s->site.node].in[s->site.input_in]];
+    int at = in->rank + axis;
+    return at >= 0 && at < in->rank && at > s->site.sample_axis && in->dim[at] == channels;
+}
+
+dp_status dp_inputs_prepare(dp_engine *e, dp_error *err) {
+    const dp_conditionables *list = e->options.inputs;
+    for (int i = 0; i < e->n_sites; i++) {
+        dp_site_state *s = &e->sites[i];
+        const dp_conditionable *found = list ? find_site(list, s->info.name) : NULL;
+        s->first_input = -1;
+        if (!found || found->inputs == 0 || s->site.input_in < 0) continue;
+        if (!place_axis(e, s, found->axis, found->inputs)) continue;
+        s->input_axis = found->axis;
+        s->inputs = found->inputs;
+        s->operand = found->operand;
+        for (int k = 0; k < i && s->first_input < 0; k++)
+            if (e->sites[k].first_input >= 0 && e->sites[k].operand == s->operand)
+                s->first_input = e->sites[k].first_input;
+        s->input_mine = s->first_input < 0;
+        if (!s->input_mine) continue;
+        s->first_input = e->inputs;
+        e->inputs += s->inputs;
+    }
+    if (e->inputs == 0) return DP_OK;
+    e->moments = dp_alloc((size_t)e->inputs * 2, sizeof *e->moments);
+    return e->moments ? DP_OK
+                      : dp_fail(err, DP_EMEMORY, "no memory for %lld input channels",
+                                (long long)e->inputs);
+}
+
+size_t dp_inputs_sum_bytes(const dp_engine *e) {
+    return (size_t)e->inputs * SUMS * sizeof(double);
+}
+
+void dp_inputs_clear_ranges(const dp_engine *e, dp_input_range *ranges) {
+    for (int64_t i = 0; i < e->inputs; i++)
+        for (int half = 0; half < 2; half++) {
+            ranges[i].half[half][0] = INFINITY;
+            ranges[i].half[half][1] = -INFINITY;
+        }
+}
+
+/* A sample's share of an operand: [outer, channels, inner]. */
+typedef struct slice {
+    const float *x;
+    int64_t outer, channels, inner;
+    int half;
+    double *sum, *square; /* [channels] */
+    dp_input_range *ranges;
+} slice;
+
+/* Each channel's values lie together. */
+static void add_planes(const slice *s) {
+    const float *x = s->x;
+    for (int64_t o = 0; o < s->outer; o++)
+        for (int64_t c = 0; c < s->channels; c++, x += s->inner) {
+            s->sum[c] += dp_vector_sum(x, s->inner);
+            s->square[c] += dp_vector_norm2(x, s->inner);
+            dp_vector_range(x, s->inner, s->ranges[c].half[s->half]);
+        }
+}
+
+/* Channels are neighbours. */
+static void add_rows(const slice *s) {
+    const float *x = s->x;
+    for (int64_t o = 0; o < s->outer; o++, x += s->channels)
+        for (int64_t c = 0; c < s->channels; c++) {
+            float *range = s->ranges[c].half[s->half];
+            s->sum[c] += (double)x[c];
+            s->square[c] += (double)x[c] * (double)x[c];
+            range[0] = x[c] < range[0] ? x[c] : range[0];
+            range[1] = x[c] > range[1] ? x[c] : range[1];
+        }
+}
+
+void dp_inputs_add(const dp_worker *w, int site, const dp_tensor *in, double *sum,
+                   dp_input_range *ranges) {
+    const dp_site_state *s = &w->engine->sites[site];
+    if (s->first_input < 0 || !s->input_mine) return;
+    int64_t rows = 1, inner = 1, count = dp_tensor_count(in);
+    for (int axis = 0; axis < s->site.sample_axis; axis++) rows *= in->dim[axis];
+    for (int axis = in->rank + s->input_axis + 1; axis < in->rank; axis++) inner *= in->dim[axis];
+    if (count == 0) return;
+    int64_t share = count / rows / w->batch;
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < w->count; i++) {
+            int half = (int)((w->first + i) & 1);
+            double *mine = sum + SUMS * s->first_input + 2 * half * s->inputs;
+            slice part = {.x = (const float *)in->data + (row * w->batch + i) * share,
+                          .outer = share / (s->inputs * inner),
+                          .channels = s->inputs,
+                          .inner = inner,
+                          .half = half,
+                          .sum = mine,
+                          .square = mine + s->inputs,
+                          .ranges = ranges + s->first_input};
+            if (inner > 1)
+                add_planes(&part);
+            else
+                add_rows(&part);
+        }
+}
+
+void dp_inputs_merge_ranges(const dp_engine *e, dp_input_range *into, const dp_input_range *from) {
+    for (int64_t i = 0; i < e->inputs; i++)
+        for (int half = 0; half < 2; half++) {
+            const float *other = from[i].half[half];
+            float *range = into[i].half[half];
+            range[0] = other[0] < range[0] ? other[0] : range[0];
+            range[1] = other[1] > range[1] ? other[1] : range[1];
+        }
+}
+
+static dp_input_moments moments_of(const double sums[2], const float range[2], double values) {
+    bool seen = values > 0 && range[0] <= range[1];
+    if (!seen) return (dp_input_moments){0};
+    return (dp_input_moments){.values = values,
+                              .mean = sums[0] / values,
+                              .square = sums[1] / values,
+                              .low = (double)range[0],
+                              .high = (double)range[1]};
+}
+
+static double values_a_sample(const dp_engine *e, const dp_site_state *s) {
+    const dp_tensor *in = &e->forward->values[e->graph->nodes[s->site.node].in[s->site.input_in]];
+    return (double)dp_tensor_count(in) / (double)s->inputs / (double)e->options.batch;
+}
+
+void dp_inputs_fold(dp_engine *e, const dp_input_sums *sums, const dp_input_range *ranges,
+                    int64_t samples) {
+    for (int i = 0; i < e->n_sites; i++) {
+        const dp_site_state *s = &e->sites[i];
+        if (s->first_input < 0 || !s->input_mine) continue;
+        for (int half = 0; half < 2; half++)
+            for (int64_t c = 0; c < s->inputs; c++) {
+                double total[2] = {0, 0};
+                const double *at = sums->sums + SUMS * s->first_input + 2 * half * s->inputs + c;
+                for (int g = 0; g < sums->groups; g++)
+                    for (int k = 0; k < 2; k++)
+                        total[k] += at[(size_t)g * sums->stride + (size_t)(k * s->inputs)];
+                e->moments[2 * s->first_input + half * s->inputs + c] =
+                    moments_of(total, ranges[s->first_input + c].half[half],
+                               values_a_sample(e, s) * (double)((samples + 1 - half) / 2));
+            }
+    }
+}
+
+const dp_input_moments *dp_engine_input_moments(const dp_engine *e, int site, int64_t *inputs) {
+    const dp_site_state *s = &e->sites[site];
+    *inputs = s->first_input < 0 ? 0 : s->inputs;
+    return s->first_input < 0 ? NULL : e->moments + 2 * s->first_input;
+}
