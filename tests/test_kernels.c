@@ -101,7 +101,8 @@ START_TEST(columns_are_patches_however_many_rows_are_taken) {
     for (int64_t rows = 1; rows <= g.out[1]; rows++)
         for (int64_t first = 0; first + rows <= g.out[1]; first++) {
             memset(columns, 0xFF, (size_t)(depth * rows * g.out[2]) * sizeof *columns);
-            dp_conv_columns(&g, x + (g.groups - 1) * group * plane, first, rows, columns);
+            dp_conv_columns(&g, x + (g.groups - 1) * group * plane,
+                            dp_conv_part_rows(&g, first, rows), columns);
             for (int64_t d = 0; d < depth; d++)
                 for (int64_t p = 0; p < rows * g.out[2]; p++) {
                     int64_t at[4] = {0, g.out_channels - 1, first + p / g.out[2], p % g.out[2]};
@@ -133,7 +134,7 @@ START_TEST(columns_go_back_to_where_they_came_from) {
     float *x = oracle_randoms(1, size), *u = oracle_randoms(2, count);
     float *columns = oracle_randoms(3, count), *back = oracle_randoms(4, size);
     double before = dot(x, back, size);
-    dp_conv_columns(&g, x, 0, g.out[1], columns);
+    dp_conv_columns(&g, x, dp_conv_part_rows(&g, 0, g.out[1]), columns);
     dp_conv_uncolumns(&g, u, 0, g.out[1], back);
     double forth = dot(columns, u, count);
     oracle_sum want = {forth, (double)(count + size)};

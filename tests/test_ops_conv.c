@@ -107,6 +107,8 @@ static const struct geometry {
     {"images of one sample, groups", {6, 4, 6, 2, {5, 6}, {3, 3}, {2, 1}, {1, 1}, {1, 1}, {1, 1}, {0}}, "NOTSET", 3, 0},
     {"images of one sample, depthwise", {6, 4, 4, 4, {5, 6}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {0}}, "NOTSET", 2, 0},
     {"images of one sample, pointwise", {4, 5, 6, 1, {3, 4}, {1, 1}, {1, 1}, {1, 1}, {0}, {0}, {0}}, "NOTSET", 1, 0},
+    {"several images and slices", {5, 70, 3, 1, {6, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {0}}, "NOTSET", 5, 0},
+    {"slices of groups", {3, 240, 4, 2, {5, 4}, {2, 2}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0}}, "NOTSET", 3, 0},
     {"several blocks of rows", {2, 20, 3, 1, {70, 65}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {0}}, "NOTSET", 2, 0},
     {"several blocks of rows, groups, stride", {1, 40, 4, 2, {90, 131}, {5, 3}, {2, 2}, {1, 1}, {2, 1}, {2, 1}, {0}}, "NOTSET", 1, 0},
     {"a row beyond the block", {1, 64, 2, 1, {7, 184}, {5, 5}, {1, 1}, {1, 1}, {2, 2}, {2, 2}, {0}}, "NOTSET", 1, 0},

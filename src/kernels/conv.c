@@ -109,17 +109,17 @@ static void column_rows(const dp_conv *g, const float *plane, const reach *r, co
     }
 }
 
-void dp_conv_columns(const dp_conv *g, const float *x, int64_t first, int64_t count,
-                     float *columns) {
-    int64_t taps = dp_conv_taps(g), end = first + count, width = g->out[2];
+void dp_conv_columns(const dp_conv *g, const float *x, dp_conv_part part, float *columns) {
+    int64_t taps = dp_conv_taps(g), end = part.row + part.rows, width = g->out[2];
     for (int64_t k = 0; k < taps; k++) {
         const reach r = tap_reach(g, k);
-        for (int64_t c = 0; c < g->channels / g->groups; c++) {
-            float *to = columns + (c * taps + k) * count * width;
-            for (int64_t row = first, n; row < end; row += n, to += n * width) {
+        for (int64_t c = 0; c < part.channels; c++) {
+            const float *plane = x + (part.channel + c) * dp_conv_plane(g);
+            float *to = columns + (c * taps + k) * part.stride;
+            for (int64_t row = part.row, n; row < end; row += n, to += n * width) {
                 n = rows_of_slice(g, row, end);
-                const int64_t part[2] = {row, row + n};
-                column_rows(g, x + c * dp_conv_plane(g), &r, part, to);
+                const int64_t rows[2] = {row, row + n};
+                column_rows(g, plane, &r, rows, to);
             }
         }
     }

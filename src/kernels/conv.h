@@ -44,11 +44,26 @@ bool dp_conv_pointwise(const dp_conv *g);
 /** One input and one output channel a group. */
 bool dp_conv_depthwise(const dp_conv *g);
 
-/** Write the patches of output rows first .. first+count-1 of one group. Shapes: x [C,T,H,W], columns [D, count * OW]. */
-void dp_conv_columns(const dp_conv *g, const float *x, int64_t first, int64_t count,
-                     float *columns);
+/* A part of a group's column matrix, in a matrix whose rows are `stride` floats apart. */
+typedef struct dp_conv_part {
+    int64_t row, rows;         /* output rows row .. row+rows-1 */
+    int64_t channel, channels; /* of the group */
+    int64_t stride;
+} dp_conv_part;
 
-/** Add columns back to the inputs they came from: the adjoint of dp_conv_columns. Shapes: as there. */
+/* Some rows of all channels, with nothing between them. */
+static inline dp_conv_part dp_conv_part_rows(const dp_conv *g, int64_t row, int64_t rows) {
+    return (dp_conv_part){row, rows, 0, g->channels / g->groups, rows * dp_conv_width(g)};
+}
+
+/** Write the patches of one group. Shapes: x [C,T,H,W], columns [part.channels * taps, part.stride], rows * OW of each. */
+void dp_conv_columns(const dp_conv *g, const float *x, dp_conv_part part, float *columns);
+
+/**
+ * Add columns back to the inputs they came from: the adjoint of dp_conv_columns of dp_conv_part_rows.
+ *
+ * Shapes  columns [D, count * OW], x [C,T,H,W].
+ */
 void dp_conv_uncolumns(const dp_conv *g, const float *columns, int64_t first, int64_t count,
                        float *x);
 

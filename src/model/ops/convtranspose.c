@@ -220,7 +220,7 @@ static void adjoint_image(const dp_op_args *a, const dp_conv *g, place at, const
     float *gw = dp_grad_in(a, 1);
     for (int64_t row = 0; row < dp_conv_rows(g); row += block_rows(g)) {
         block b = block_at(g, row);
-        dp_conv_columns(g, gy, b.first, b.rows, ws->columns);
+        dp_conv_columns(g, gy, dp_conv_part_rows(g, b.first, b.rows), ws->columns);
         if (a->port && a->port->weight_grads) add_weights(a, g, at, ws, b, ws->weights);
         if (gw) add_weights(a, g, at, ws, b, gw + weights_at(g, at.group));
         if (dp_grad_in(a, 0)) add_inputs(a, g, at, ws, b);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Conv forwards: patches become columns, weights times columns are outputs. The work is cut so that what a product reads and
+ * writes stays in the cache and yet is wide enough for the weights to be packed once for many positions: a part of the rows of a
+ * large image, all rows of several small ones (whose product goes through a buffer, as their outputs are not neighbours). Long
+ * dot products are added up slice by slice. Every block is shown to the port while it is there. Depthwise convolutions go
+ * without columns; pointwise ones on large images use the input itself.
+ */
+#include <string.h>
+
+#include "kernels/gemm.h"
+#include "model/ops/conv.h"
+#include "model/ops/walk.h"
+
+/* Positions of a product and depth of a slice: columns and outputs of 256 channels fit into a second-level cache. */
+enum { WIDTH = 768, SLICE = 448 };
+
+typedef struct cut {
+    int64_t images, rows; /* of one product; all rows if there are several images */
+    int64_t channels;     /* of one slice of the depth */
+    bool direct;          /* the columns are the input */
+} cut;
+
+static int64_t divide_up(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+/* How many there are in each of the parts of about `size`, alike as far as can be; 1 if there are none. */
+static int64_t even_parts(int64_t count, int64_t size) {
+    int64_t parts = size > 0 ? (count + size / 2) / size : 1;
+    int64_t each = divide_up(count, parts > 0 ? parts : 1);
+    return each > 0 ? each : 1;
+}
+
+static cut cut_work(const dp_op_args *a, const dp_conv *g) {
+    int64_t positions = dp_conv_positions(g), images = a->in[0]->dim[0];
+    int64_t together = positions > 0 ? WIDTH / positions : 1;
+    cut c = {.images = 1, .rows = dp_conv_rows(g), .channels = g->channels / g->groups};
+    if (together > 1 && images > 1)
+        c.images = even_parts(images, together);
+    else if (dp_conv_width(g) > 0)
+        c.rows = even_parts(c.rows, WIDTH / dp_conv_width(g));
+    c.direct = c.images == 1 && dp_conv_pointwise(g);
+    if (!c.direct) c.channels = even_parts(c.channels, SLICE / dp_conv_taps(g));
+    return c;
+}
+
+/* Scratch: columns of a slice, a product of several images, the patch norms' workspace. */
+typedef struct workspace {
+    float *columns, *product, *norms;
+    size_t bytes;
+} workspace;
+
+static workspace divide_scratch(const dp_op_args *a, const dp_conv *g, const cut *c) {
+    size_t width = (size_t)(c->images * c->rows * dp_conv_width(g));
+    size_t columns = c->direct ? 0 : (size_t)(c->channels * dp_conv_taps(g)) * width;
+    size_t product = c->images == 1 ? 0 : (size_t)(g->out_channels / g->groups) * width;
+    if (dp_conv_depthwise(g)) columns = product = 0;
+    workspace ws = {.columns = a->scratch};
+    ws.bytes = (columns + product + dp_conv_norms_scratch(g)) * sizeof(float);
+    if (!a->scratch) return ws;
+    ws.product = ws.columns + columns;
+    ws.norms = ws.product + product;
+    return ws;
+}
+
+size_t dp_conv_forward_scratch(const dp_op_args *a, const dp_conv *g) {
+    cut c = cut_work(a, g);
+    return divide_scratch(a, g, &c).bytes;
+}
+
+/* The bias of the group, or NULL. */
+static const float *bias_of(const dp_op_args *a, const dp_conv *g, int64_t group) {
+    if (!dp_op_has(a, 2)) return NULL;
+    return (const float *)a->in[2]->data + group * (g->out_channels / g->groups);
+}
+
+static void fill_rows(const float *bias, float *y, int64_t channels, int64_t width,
+                      int64_t stride) {
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t p = 0; p < width; p++) y[c * stride + p] = bias[c];
+}
+
+/* One product: rows of `images` images from at.image on. */
+typedef struct panel {
+    dp_conv_place at;
+    int64_t images, width; /* width: positions of all of them */
+    float *y;              /* [channels of the group, width], rows y_stride apart */
+    int64_t y_stride;
+} panel;
+
+static const float *input_of(const dp_op_args *a, const dp_conv *g, int64_t image, int64_t group) {
+    return (const float *)a->in[0]->data +
+           (image * g->groups + group) * (g->channels / g->groups) * dp_conv_plane(g);
+}
+
+static void take_columns(const dp_op_args *a, const dp_conv *g, const panel *p, int64_t channel,
+                         int64_t channels, float *columns) {
+    int64_t each = p->at.rows * dp_conv_width(g);
+    dp_conv_part part = {p->at.row, p->at.rows, channel, channels, p->width};
+    for (int64_t i = 0; i < p->images; i++)
+        dp_conv_columns(g, input_of(a, g, p->at.image + i, p->at.group), part, columns + i * each);
+}
+
+/* y = bias + weights times columns, slice by slice of the depth. */
+static void multiply(const dp_op_args *a, const dp_conv *g, const cut *c, const panel *p,
+                     float *columns) {
+    int64_t taps = dp_conv_taps(g), depth = dp_conv_depth(g);
+    int64_t channels = g->out_channels / g->groups, all = g->channels / g->groups;
+    const float *w = (const float *)a->in[1]->data + p->at.group * channels * depth;
+    const float *x = input_of(a, g, p->at.image, p->at.group) + p->at.row * dp_conv_width(g);
+    const float *bias = bias_of(a, g, p->at.group);
+    if (bias) fill_rows(bias, p->y, channels, p->width, p->y_stride);
+    for (int64_t first = 0, n; first == 0 || first < all; first += n) { /* once if there are none */
+        n = all - first < c->channels ? all - first : c->channels;
+        if (!c->direct) take_columns(a, g, p, first, n, columns);
+        dp_gemm_run(&(dp_gemm){.m = channels,
+                               .n = p->width,
+                               .k = n * taps,
+                               .a = w + first * taps,
+                               .lda = depth,
+                               .b = c->direct ? x : columns,
+                               .ldb = c->direct ? dp_conv_plane(g) : p->width,
+                               .beta = bias || first > 0 ? 1.0F : 0.0F,
+                               .c = p->y,
+                               .ldc = p->y_stride});
+    }
+}
+
+/* From [channels, images, positions] to where each image's outputs belong. */
+static void deal_out(const dp_conv *g, const panel *p, float *y) {
+    int64_t channels = g->out_channels / g->groups, positions = dp_conv_positions(g);
+    for (int64_t i = 0; i < p->images; i++)
+        for (int64_t c = 0; c < channels; c++)
+            memcpy(y + ((p->at.image + i) * g->out_channels + p->at.group * channels + c) *
+                           positions,
+                   p->y + c * p->width + i * positions, (size_t)positions * sizeof *y);
+}
+
+static void forward_panel(const dp_op_args *a, const dp_conv *g, const cut *c, dp_conv_place at,
+                          const workspace *ws) {
+    int64_t left = a->in[0]->dim[0] - at.image, size = g->out_channels * dp_conv_positions(g);
+    float *y = a->out[0]->data;
+    panel p = {.at = at, .images = left < c->images ? left : c->images};
+    p.width = p.images * at.rows * dp_conv_width(g);
+    p.y = ws->product;
+    p.y_stride = p.width;
+    if (c->images == 1) {
+        p.y = y + at.image * size + at.group * (size / g->groups) + at.row * dp_conv_width(g);
+        p.y_stride = dp_conv_positions(g);
+    }
+    multiply(a, g, c, &p, ws->columns);
+    if (c->images > 1) deal_out(g, &p, y);
+    for (int64_t i = 0; i < p.images; i++, at.image++)
+        dp_conv_show(a, g, at, y + at.image * size, NULL);
+}
+
+static void forward_panels(const dp_op_args *a, const dp_conv *g) {
+    cut c = cut_work(a, g);
+    workspace ws = divide_scratch(a, g, &c);
+    int64_t all = dp_conv_rows(g);
+    for (int64_t image = 0; image < a->in[0]->dim[0]; image += c.images)
+        for (int64_t group = 0; group < g->groups; group++)
+            for (int64_t row = 0; row < all; row += c.rows) {
+                int64_t rows = all - row < c.rows ? all - row : c.rows;
+                forward_panel(a, g, &c, (dp_conv_place){image, group, row, rows}, &ws);
+            }
+}
+
+static void add_bias(const float *bias, float *y, int64_t channels, int64_t positions) {
+    for (int64_t c = 0; bias && c < channels; c++, y += positions)
+        for (int64_t p = 0; p < positions; p++) y[p] += bias[c];
+}
+
+static void forward_depthwise(const dp_op_args *a, const dp_conv *g) {
+    int64_t positions = dp_conv_positions(g);
+    float *y = a->out[0]->data;
+    for (int64_t i = 0; i < a->in[0]->dim[0]; i++, y += g->out_channels * positions) {
+        dp_conv_depthwise_forward(g, input_of(a, g, i, 0), a->in[1]->data, y);
+        add_bias(bias_of(a, g, 0), y, g->channels, positions);
+        for (int64_t c = 0; c < g->groups; c++)
+            dp_conv_show(a, g, (dp_conv_place){i, c, 0, dp_conv_rows(g)}, y, NULL);
+    }
+}
+
+static void take_norms(const dp_op_args *a, const dp_conv *g) {
+    cut c = cut_work(a, g);
+    workspace ws = divide_scratch(a, g, &c);
+    int64_t norms = g->groups * dp_conv_positions(g);
+    for (int64_t i = 0; i < a->in[0]->dim[0]; i++)
+        dp_conv_norms(g, input_of(a, g, i, 0), a->port->mu[0], a->port->x2[0] + i * norms,
+                      ws.norms);
+}
+
+dp_status dp_conv_forward(const dp_op_args *a, dp_error *err) {
+    dp_conv g;
+    dp_status status = dp_conv_read(a, &g, err);
+    if (status != DP_OK) return status;
+    if (a->port && a->port->norms) take_norms(a, &g);
+    if (dp_conv_depthwise(&g))
+        forward_depthwise(a, &g);
+    else
+        forward_panels(a, &g);
+    return DP_OK;
+}
