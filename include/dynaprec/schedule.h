@@ -65,6 +65,8 @@ typedef struct dp_schedule {
     char *status; /* "accepted", "unmet", "interrupted", "uniform" */
     double confidence;
     int checks; /* how often the check set was asked */
+    double
+        passes; /* work: forward passes over as many samples as the learn set has; NaN: not known */
     dp_measure clean, learned, uniform;
     dp_figure saving; /* 1 - learned energy / uniform energy */
     int n_layers;

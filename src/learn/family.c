@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From one number to a precision. */
+/* From one number to a precision, and to what it does. */
 #include <math.h>
 
 #include "device/levels.h"
@@ -37,6 +37,17 @@ void dp_family_range(const dp_search *s, const dp_family *f, double *low, double
     *high = s->hardware->repetitions_max;
 }
 
+void dp_search_count(dp_search *s, int64_t samples, int cost) {
+    s->passes += (double)(samples * cost) / (double)s->learn.samples;
+}
+
+dp_status dp_search_sensitivity(dp_search *s, const dp_evaluation *point, double *sensitivities,
+                                dp_error *err) {
+    dp_status status = dp_engine_sensitivity(s->engine, point, sensitivities, err);
+    if (status == DP_OK) dp_search_count(s, s->learn.samples, DP_REVERSE_COST);
+    return status;
+}
+
 dp_status dp_search_evaluate(dp_search *s, dp_half *half, const double *k, const uint32_t trials[2],
                              dp_error *err) {
     dp_units_spread(&s->units, k, s->repetitions);
@@ -44,5 +55,6 @@ dp_status dp_search_evaluate(dp_search *s, dp_half *half, const double *k, const
                        .repetitions = s->repetitions,
                        .first_trial = trials[0],
                        .trials = (int)trials[1]};
+    dp_search_count(s, half->samples * e.trials, DP_FORWARD_COST);
     return dp_engine_evaluate(s->engine, &e, half->scores, err);
 }

@@ -53,6 +53,7 @@ memory:
 static dp_status measure(dp_search *s, double *loss, dp_error *err) {
     dp_half *half = &s->learn;
     dp_evaluation e = {.reference = half->reference, .repetitions = s->repetitions, .trials = 1};
+    dp_search_count(s, half->samples, DP_FORWARD_COST);
     dp_status status = dp_engine_evaluate(s->engine, &e, half->scores, err);
     double sum = 0, rows = 0;
     for (int64_t i = 0; status == DP_OK && i < half->samples; i++) {

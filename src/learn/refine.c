@@ -19,7 +19,7 @@ static dp_status operating_point(dp_search *s, double t, double *shape, dp_error
                            .repetitions = s->repetitions,
                            .first_trial = s->next_trial++,
                            .trials = 1};
-    dp_status status = dp_engine_sensitivity(s->engine, &point, noisy, err);
+    dp_status status = dp_search_sensitivity(s, &point, noisy, err);
     for (int64_t c = 0; status == DP_OK && c < s->units.channels; c++)
         s->s[c] = 0.5 * (s->s[c] + noisy[c]);
     dp_free(noisy);

@@ -29,6 +29,7 @@ typedef struct dp_search {
     double *repetitions; /* [channels] of the latest evaluation */
     double *k;           /* [units] scratch */
     uint32_t next_trial; /* draws below it have been used */
+    double passes;       /* so far; see dp_search_count */
 } dp_search;
 
 /* A family of precisions, one for each t > 0: learned (shape of the units) or uniform (shape NULL: K = t everywhere). */
@@ -45,6 +46,19 @@ dp_status dp_family_levels(dp_search *s, const dp_family *f, double t, double *k
 
 /** The t beyond which nothing changes: all units at their highest; below `low` all are at their lowest. */
 void dp_family_range(const dp_search *s, const dp_family *f, double *low, double *high);
+
+/* What a sample costs, in forward passes: its noisy output; that and the way back. */
+enum { DP_FORWARD_COST = 1, DP_REVERSE_COST = 3 };
+
+/**
+ * Count work, in forward passes over the learn set's number of samples: what a run states as `passes`. It is counted whether
+ * a pass is computed or found in the cache, so that equal runs state the same.
+ */
+void dp_search_count(dp_search *s, int64_t samples, int cost);
+
+/** dp_engine_sensitivity on the learn set, counted. Shapes: sensitivities [channels]. */
+dp_status dp_search_sensitivity(dp_search *s, const dp_evaluation *point, double *sensitivities,
+                                dp_error *err);
 
 /** Evaluate units' K on one half with the draws first_trial ..: leaves half->scores. Shapes: k [units]. */
 dp_status dp_search_evaluate(dp_search *s, dp_half *half, const double *k, const uint32_t trials[2],

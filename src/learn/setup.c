@@ -10,11 +10,17 @@
  * their variance. */
 static const double default_rise = 0.01;
 
+static dp_status survey(dp_search *s, dp_error *err) {
+    dp_search_count(s, s->learn.samples, DP_FORWARD_COST);
+    return dp_engine_survey(s->engine, s->learn.data, err);
+}
+
 static dp_status open_half(dp_search *s, dp_half *half, dp_error *err) {
     int64_t trials = s->options->trials;
     half->samples = dp_dataset_count(half->data);
     half->scores = dp_alloc((size_t)(half->samples * trials), sizeof *half->scores);
     if (!half->scores) return dp_fail(err, DP_EMEMORY, "no memory for scores");
+    dp_search_count(s, half->samples, DP_FORWARD_COST);
     return dp_engine_reference(&half->reference, s->engine, half->data, err);
 }
 
@@ -66,7 +72,7 @@ dp_status dp_pipeline_start(dp_pipeline *p, const dp_hardware *hardware, dp_erro
     dp_status status = dp_engine_create(&s->engine, p->graph, hardware, &engine, err);
     if (status == DP_OK) status = dp_units_create(&s->units, s->engine, hardware, o, err);
     if (status == DP_OK) status = allocate(p, err);
-    if (status == DP_OK) status = dp_engine_survey(s->engine, s->learn.data, err);
+    if (status == DP_OK) status = survey(s, err);
     if (status == DP_OK) status = open_half(s, &s->learn, err);
     if (status == DP_OK) status = open_half(s, &s->check, err);
     if (status == DP_OK) status = adapt_criterion(s, err);
