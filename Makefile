@@ -21,8 +21,7 @@ DATADIR  = $(PREFIX)/share/dynaprec
 
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CFLAGS  ?= -O3 -g
-WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
-           -Wvla $(if $(WERROR),-Werror)
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
 # -ffp-contract=off: the same bits with and without fused multiply-add, so on every processor.
 FLAGS    = -std=c11 -D_GNU_SOURCE -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread \
            -Iinclude -Isrc -I$(BUILD)/gen -MMD -MP $(SANITIZE)
@@ -37,6 +36,7 @@ OBJ      = $(SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/onnx.pb-c.o
 SOURCES  = $(wildcard include/*/*.h src/*/*.[ch] src/*/*/*.[ch] tests/*.[ch] tests/bench/*.[ch] examples/c/*.c)
 LIB      = $(BUILD)/libdynaprec.a
 BIN      = $(BUILD)/dynaprec
+LINK     = mkdir -p $(@D); $(CC) $(CFLAGS) $(SANITIZE) -pthread -o $@ $^
 
 .PHONY: all demo mpi test check-asan conformance bench install clean format lint setup FORCE
 all: $(LIB) $(BIN)
@@ -47,27 +47,22 @@ $(BUILD)/%.o: %.c | $(BUILD)/gen/onnx.pb-c.h
 
 # The ONNX reader, made from the onnx.proto that Debian's libonnx-dev ships.
 $(BUILD)/gen/onnx.pb-c.h $(BUILD)/gen/onnx.pb-c.c &: /usr/include/onnx/onnx.proto
-	@mkdir -p $(BUILD)/gen
-	protoc-c --c_out=$(BUILD)/gen -I/usr/include/onnx onnx.proto
+	@mkdir -p $(@D); protoc-c --c_out=$(BUILD)/gen -I/usr/include/onnx onnx.proto
 $(BUILD)/gen/onnx.pb-c.o: $(BUILD)/gen/onnx.pb-c.c
 	$(CC) $(CFLAGS) -w $(FLAGS) -c $< -o $@
 
 # Objects that know where the presets will be follow when PREFIX changes.
 $(BUILD)/gen/datadir: FORCE
-	@mkdir -p $(@D)
-	@echo '$(DATADIR)' | cmp -s - $@ || echo '$(DATADIR)' > $@
+	@mkdir -p $(@D); echo '$(DATADIR)' | cmp -s - $@ || echo '$(DATADIR)' > $@
 $(CLI:%.c=$(BUILD)/%.o): $(BUILD)/gen/datadir
 
 $(LIB): $(OBJ)
-	@rm -f $@
-	ar rcs $@ $^
+	rm -f $@; ar rcs $@ $^
 $(BIN): $(CLI:%.c=$(BUILD)/%.o) $(LIB)
-	$(CC) $(CFLAGS) $(SANITIZE) -pthread -o $@ $^ $(LIBS)
+	$(LINK) $(LIBS)
 
 # The same objects with another answer to "am I alone?".
-$(BUILD)/src/mpi/process.o: src/mpi/process.c
-	@mkdir -p $(@D)
-	mpicc $(CFLAGS) $(WARN) $(FLAGS) -c $< -o $@
+$(BUILD)/src/mpi/process.o: override CC = mpicc
 $(BIN)-mpi: $(filter-out %/process.o,$(CLI:%.c=$(BUILD)/%.o)) $(BUILD)/src/mpi/process.o $(LIB)
 	mpicc $(CFLAGS) $(SANITIZE) -pthread -o $@ $^ $(LIBS)
 
@@ -79,7 +74,7 @@ $(TESTS:%.c=$(BUILD)/%.o): | $(BUILD)/tests/suites.inc
 $(BUILD)/check: FLAGS += -I$(BUILD)/tests -Itests
 # Tests run the program too, so it has to be there. Wrapped: tests/test_memory.c makes allocations fail.
 $(BUILD)/check: $(TESTS:%.c=$(BUILD)/%.o) $(LIB) | $(BIN)
-	$(CC) $(CFLAGS) $(SANITIZE) -pthread -Wl,--wrap=aligned_alloc,--wrap=free -o $@ $^ -lcheck -lsubunit -lglpk -lrt $(LIBS)
+	$(LINK) -Wl,--wrap=aligned_alloc,--wrap=free -lcheck -lsubunit -lglpk -lrt $(LIBS)
 
 # A fresh make, which sees what setup has just installed; as many jobs as processors unless told.
 AGAIN    = echo Building; $(MAKE) --no-print-directory $(if $(V),,-s) $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -88,11 +83,8 @@ setup:
 	@CC='$(CC)' .ci/setup build
 demo: setup
 	@$(AGAIN) all
-	@mkdir -p results/demo
 	$(BIN) learn calib_data/digits.onnx --data calib_data/digits_learn.npz --hardware homodyne \
 	    --max-drop 2 --granularity channel -o results/demo/schedule.yaml
-	@echo 'The schedule is in results/demo/schedule.yaml'
-
 mpi: setup
 	@.ci/setup mpi
 	@$(AGAIN) $(BIN)-mpi
@@ -104,11 +96,9 @@ check-asan: setup
 	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' $(BUILD)/asan/check
 	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 CK_DEFAULT_TIMEOUT=240 $(BUILD)/asan/check
 conformance: all
-	@tests/conformance/run --build $(BUILD)
-	@tests/networks/run --build $(BUILD)
+	@tests/conformance/run --build $(BUILD) && tests/networks/run --build $(BUILD)
 $(BUILD)/bench/speed $(BUILD)/bench/profile: $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/network.o $(BUILD)/src/cli/start.o $(LIB)
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SANITIZE) -pthread -o $@ $^ $(LIBS)
+	$(LINK) $(LIBS)
 bench: all $(BUILD)/bench/speed
 	@BUILD='$(BUILD)' tests/bench/run
 
@@ -117,16 +107,11 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $(LIB)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/dynaprec include/dynaprec/*.h
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/hardware examples/hardware/*.yaml
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),; s,@LIBS@,$(LIBS),' include/dynaprec.pc.in \
-	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/dynaprec.pc
+	sed 's,@PREFIX@,$(PREFIX),; s,@VERSION@,$(VERSION),; s,@LIBS@,$(LIBS),' include/dynaprec.pc.in | \
+	    install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/pkgconfig/dynaprec.pc
 
 lint:
-	@.ci/setup lint
-	clang-format --dry-run -Werror $(SOURCES)
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
-	    --suppress=invalidPointerCast --suppress=invalidFunctionArg --suppress=arrayIndexThenCheck -Iinclude -Isrc src
-	shellcheck .ci/* $(wildcard tests/bench/*.sh)
+	@.ci/lint $(SOURCES)
 format:
 	clang-format -i $(SOURCES)
 clean:
