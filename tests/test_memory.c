@@ -1,78 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * When memory runs out: the n-th allocation fails, for every n, in loading a network and data, learning on them, and writing
- * and reading the schedule. The program is linked with --wrap=aligned_alloc and --wrap=free, so that every block of base/alloc.h
- * passes here: allocations are counted and made to fail, and blocks that nobody released are found.
+ * and reading the schedule.
  */
 #include <check.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dynaprec/learn.h"
+#include "heap.h"
 #include "scratch.h"
 #include "suites.h"
-
-void *__real_aligned_alloc(size_t alignment, size_t size);
-void __real_free(void *block);
-void *__wrap_aligned_alloc(size_t alignment, size_t size);
-void __wrap_free(void *block);
-
-enum { MOST_BLOCKS = 1 << 16 };
-
-static struct {
-    pthread_mutex_t mutex;
-    bool watching;
-    int64_t allocations, fail_at; /* since watch(); -1: none fails */
-    int64_t live;                 /* blocks that are still to be released */
-    void *blocks[MOST_BLOCKS];    /* open addressing; removed ones leave `removed` */
-} heap = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fail_at = -1};
-static char removed;
-
-static size_t slot_of(const void *block) {
-    return ((uintptr_t)block >> 6) * UINT64_C(0x9E3779B97F4A7C15) >> 32 & (MOST_BLOCKS - 1);
-}
-
-static void note(void *block) {
-    size_t at = slot_of(block);
-    while (heap.blocks[at] && heap.blocks[at] != &removed) at = (at + 1) & (MOST_BLOCKS - 1);
-    heap.blocks[at] = block;
-    heap.live++;
-}
-
-static void forget(const void *block) {
-    for (size_t at = slot_of(block); heap.blocks[at]; at = (at + 1) & (MOST_BLOCKS - 1))
-        if (heap.blocks[at] == block) {
-            heap.blocks[at] = &removed;
-            heap.live--;
-            return;
-        }
-}
-
-void *__wrap_aligned_alloc(size_t alignment, size_t size) {
-    pthread_mutex_lock(&heap.mutex);
-    bool fails = heap.watching && heap.allocations++ == heap.fail_at;
-    void *block = fails ? NULL : __real_aligned_alloc(alignment, size);
-    if (heap.watching && block) note(block);
-    pthread_mutex_unlock(&heap.mutex);
-    return block;
-}
-
-void __wrap_free(void *block) {
-    pthread_mutex_lock(&heap.mutex);
-    if (heap.watching && block) forget(block);
-    pthread_mutex_unlock(&heap.mutex);
-    __real_free(block);
-}
-
-static void watch(int64_t fail_at) {
-    memset(heap.blocks, 0, sizeof heap.blocks);
-    heap.allocations = heap.live = 0;
-    heap.fail_at = fail_at;
-    heap.watching = true;
-}
 
 /* ---- what is tried ---- */
 
@@ -131,11 +71,11 @@ START_TEST(every_failing_allocation_gives_a_status_and_leaves_nothing_behind) {
     int64_t n = 0, used = 0, failures = 0;
     for (;; n++) {
         work w = {0};
-        watch(n);
+        heap_watch(n);
         dp_status status = attempt(&w, hardware_files[_i % 3], search);
-        used = heap.allocations;
         clear(&w);
-        heap.watching = false;
+        heap_count heap = heap_end();
+        used = heap.allocations;
         ck_assert_msg(heap.live == 0, "allocation %d fails: %d blocks are never released", (int)n,
                       (int)heap.live);
         if (used <= n) { /* it took no more than n */
