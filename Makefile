@@ -56,6 +56,13 @@ $(BUILD)/gen/datadir: FORCE
 	@mkdir -p $(@D); echo '$(DATADIR)' | cmp -s - $@ || echo '$(DATADIR)' > $@
 $(CLI:%.c=$(BUILD)/%.o): $(BUILD)/gen/datadir
 
+# Passes that are kept belong to the sources that made them.
+$(BUILD)/gen/source_digest.h: FORCE
+	@mkdir -p $(@D)
+	@echo "#define DP_SOURCE_DIGEST \"$$(cat $(SRC) $(wildcard src/*/*.h src/*/*/*.h) | sha256sum | cut -c 1-64)\"" > $@.new
+	@cmp -s $@.new $@ || cp $@.new $@
+$(BUILD)/src/engine/cache_key.o: $(BUILD)/gen/source_digest.h
+
 $(LIB): $(OBJ)
 	rm -f $@; ar rcs $@ $^
 $(BIN): $(CLI:%.c=$(BUILD)/%.o) $(LIB)
@@ -72,7 +79,7 @@ $(BUILD)/tests/suites.inc: $(TESTS)
 	@cmp -s $@.new $@ || cp $@.new $@
 $(TESTS:%.c=$(BUILD)/%.o): | $(BUILD)/tests/suites.inc
 $(BUILD)/check: FLAGS += -I$(BUILD)/tests -Itests
-# Tests run the program too, so it has to be there. Wrapped: tests/test_memory.c makes allocations fail.
+ so it has to be there. Wrapped: tests/test_memory.c, so it has to be there. Wrapped: tests/test_memory.c makes allocations fail.
 $(BUILD)/check: $(TESTS:%.c=$(BUILD)/%.o) $(LIB) | $(BIN)
 	$(LINK) -Wl,--wrap=aligned_alloc,--wrap=free -lcheck -lsubunit -lglpk -lrt $(LIBS)
 

@@ -39,8 +39,8 @@ typedef struct dp_engine_options {
     const char *const *exclude;  /* globs of sites that run digitally; see dp_learn_options */
     int n_exclude;
     const dp_dataset *example; /* tells the shapes that the graph leaves open; may be NULL */
-    const char *cache;   /* folder where finished passes are kept and found again; NULL: none */
-    const dp_comm *comm; /* processes that share the work; NULL: alone */
+    const char *cache; /* folder where finished passes are kept and found again; NULL: none */
+    dp_comm *comm;     /* processes that share the work; NULL: alone */
     const dp_conditioning *
         conditioning; /* what was done to the graph: tells its passes from those of the other; NULL: nothing */
     const dp_conditionables *

@@ -57,7 +57,7 @@ typedef struct dp_learn_options {
     const char *search; /* name of the refinement; NULL: the default. dp_search_names lists them */
     const char *goal;   /* budgets in the user's words, for the schedule */
     const char *cache; /* see dp_engine_options: a repeated or interrupted run goes on from there */
-    const dp_comm *comm;
+    dp_comm *comm;
     atomic_int *cancel;
     const dp_progress *progress;
 } dp_learn_options;

@@ -22,6 +22,7 @@ typedef enum dp_status {
     DP_ERANGE,       /* an argument or value is outside what is allowed */
     DP_EBUDGET,      /* a budget cannot be met by any precision the hardware allows */
     DP_EUNMET,       /* ended without meeting the budget or converging; the best result is kept */
+    DP_ECOMM,        /* processes that share the work differ, or have lost each other */
     DP_ECANCELLED    /* the caller asked to stop; what was learned is kept */
 } dp_status;
 

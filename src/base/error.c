@@ -29,6 +29,7 @@ const char *dp_status_name(dp_status status) {
         [DP_ERANGE] = "range",
         [DP_EBUDGET] = "budget",
         [DP_EUNMET] = "unmet",
+        [DP_ECOMM] = "communication",
         [DP_ECANCELLED] = "cancelled",
     };
     return names[status];

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/json.h"
+#include "cli/process.h"
 
 enum { INTERVAL_MS = 100, CELLS = 30, STAGE = 20 };
 
@@ -57,6 +58,7 @@ void dp_bar_start(dp_bar *bar, const dp_settings *settings) {
     const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     bool capable = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
     *bar = (dp_bar){.progress.self = bar, .colour = !no_colour || !*no_colour};
+    if (!dp_process_first()) return;
     if (settings->progress == DP_BAR_JSON)
         bar->progress.report = put_line;
     else if (settings->progress == DP_BAR_AUTO && capable && !settings->quiet)

@@ -9,6 +9,7 @@
 #include "cli/exit.h"
 #include "cli/interrupt.h"
 #include "cli/load.h"
+#include "cli/process.h"
 #include "cli/result.h"
 #include "cli/verbs.h"
 #include "device/levels.h"
@@ -174,6 +175,7 @@ int dp_verb_eval(const dp_settings *settings) {
     dp_status status = check_usage(settings, &err);
     if (status == DP_OK) status = read_inputs(&e, &err);
     if (status == DP_OK) status = measure(&e, &bar.progress, &err);
+    status = dp_comm_leave(dp_process_comm(), status, &err);
     dp_bar_finish(&bar);
     if (status == DP_OK && settings->json)
         print_json(&e);

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "cli/process.h"
+
 static const int exits[] = {
     [DP_OK] = DP_EXIT_DONE,
     [DP_EMEMORY] = DP_EXIT_FAILED,
@@ -13,10 +15,12 @@ static const int exits[] = {
     [DP_ERANGE] = DP_EXIT_USAGE,
     [DP_EBUDGET] = DP_EXIT_BUDGET,
     [DP_EUNMET] = DP_EXIT_UNMET,
+    [DP_ECOMM] = DP_EXIT_FAILED,
     [DP_ECANCELLED] = DP_EXIT_INTERRUPTED,
 };
 
 static void print(const dp_settings *settings, const char *text) {
+    if (!dp_process_first()) return;
     fprintf(stderr, "dynaprec %s: %s\n", settings->verb->name, text);
 }
 
@@ -38,12 +42,12 @@ int dp_exit_usage(const dp_settings *settings, const char *format, ...) {
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     print(settings, text);
-    fprintf(stderr, "Try 'dynaprec %s --help'.\n", settings->verb->name);
+    if (dp_process_first()) fprintf(stderr, "Try 'dynaprec %s --help'.\n", settings->verb->name);
     return DP_EXIT_USAGE;
 }
 
 void dp_note(const dp_settings *settings, const char *format, ...) {
-    if (settings->quiet) return;
+    if (settings->quiet || !dp_process_first()) return;
     va_list arguments;
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);

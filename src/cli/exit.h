@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* How the program ends: exit statuses, and the messages on stderr that explain them. */
+/* How the program ends: exit statuses, and the messages on stderr that explain them. One of several processes prints them. */
 #ifndef DP_CLI_EXIT_H
 #define DP_CLI_EXIT_H
 

@@ -15,6 +15,7 @@
 #include "cli/result.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
+#include "engine/share.h"
 #include "learn/units.h"
 
 typedef struct task {
@@ -201,7 +202,7 @@ static int deliver(task *t, dp_status learned, dp_error *err) {
             return dp_exit_failed(t->settings, &fault);
     }
     if (learned == DP_ECANCELLED)
-        dp_fail(err, learned, "interrupted%s%s",
+        dp_fail(err, learned, "%s%s%s", err->text,
                 t->schedule.n_layers ? "; what was learned so far is in "
                                      : " before anything was learned",
                 t->schedule.n_layers ? t->settings->output : "");
@@ -259,7 +260,10 @@ static dp_status prepare(task *t, dp_error *err) {
     dp_load_options(&t->options, settings, NULL, NULL);
     write_goal(settings, t->goal, sizeof t->goal);
     t->options.goal = t->goal;
-    if (settings->dry_run) return dry_run(t, err);
+    if (settings->dry_run) {
+        t->options.comm = NULL; /* every process checks by itself */
+        return dry_run(t, err);
+    }
     if (dp_process_first()) {
         dp_status status = dp_load_output(settings->output, true, err);
         if (status != DP_OK) return status;
@@ -274,7 +278,7 @@ int dp_verb_learn(const dp_settings *settings) {
     dp_status status = check_usage(settings, &err);
     if (status == DP_OK) status = read_inputs(&t, &err);
     if (status == DP_OK) status = prepare(&t, &err);
-    status = dp_process_agree(status, &err);
+    status = dp_share_agree(dp_process_comm(), status, &err);
     if (status != DP_OK)
         result = dp_exit_failed(settings, &err);
     else if (!settings->dry_run)

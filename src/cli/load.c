@@ -38,7 +38,7 @@ dp_status dp_load_network(dp_graph **out, const dp_settings *settings, dp_error 
     if (status == DP_ERANGE) /* of something in the file, not of the command line */
         return err->status = DP_EFORMAT;
     if (status == DP_OK && !settings->output_name && settings->verb->bit != DP_VERB_RUN &&
-        dp_graph_output_count(*out) > 1 && dp_process_first())
+        dp_graph_output_count(*out) > 1)
         dp_note(settings,
                 "%s: output '%s' is taken for the predictions; --output-name chooses another",
                 settings->operands[0], dp_graph_output_name(*out, 0));

@@ -124,8 +124,6 @@ static int run_verb(const dp_verb *verb, char **words) {
     dp_error err = {DP_OK, ""};
     bool help;
     int result;
-    bool shared = verb->bit & (DP_VERB_LEARN | DP_VERB_EVAL);
-    if (!shared && !dp_process_first()) return DP_EXIT_DONE; /* one process is enough */
     if (dp_options_parse(&settings, verb, words, &help, &err) != DP_OK)
         result = dp_exit_failed(&settings, &err);
     else
@@ -134,7 +132,14 @@ static int run_verb(const dp_verb *verb, char **words) {
     return result;
 }
 
+/* What the others of several processes have a part in. */
+static bool is_shared(const char *word) {
+    const dp_verb *verb = word ? find_verb(word) : NULL;
+    return verb && verb->bit & (DP_VERB_LEARN | DP_VERB_EVAL);
+}
+
 static int dispatch(char **words) {
+    if (!dp_process_first() && !is_shared(*words)) return DP_EXIT_DONE;
     if (!*words) {
         print_help(stderr);
         return DP_EXIT_USAGE;

@@ -10,15 +10,10 @@ int dp_process_end(int status) {
     return status;
 }
 
-const dp_comm *dp_process_comm(void) {
+dp_comm *dp_process_comm(void) {
     return 0;
 }
 
-int dp_process_first(void) {
-    return 1;
-}
-
-dp_status dp_process_agree(dp_status mine, dp_error *err) {
-    (void)err;
-    return mine;
+bool dp_process_first(void) {
+    return true;
 }

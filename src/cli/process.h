@@ -8,19 +8,16 @@
 
 #include "dynaprec/comm.h"
 
-/** Join the others. Only the first process prints and writes; the others' standard streams are closed. */
+/** Join the others. The standard output of all but the first process is closed. */
 void dp_process_start(int *argc, char ***argv);
 
-/** Leave them, with this exit status: the same in every process, unless one of them is in trouble. */
+/** Leave them, with this exit status: the first process's is the run's. */
 int dp_process_end(int status);
 
 /** How to work with the others; NULL: alone. */
-const dp_comm *dp_process_comm(void);
+dp_comm *dp_process_comm(void);
 
-/** Whether this process prints results and writes files. */
-int dp_process_first(void);
-
-/** The status of the first process that failed, with its message: files may be missing on one machine only. */
-dp_status dp_process_agree(dp_status mine, dp_error *err);
+/** Whether this process prints messages and results, and writes files. */
+bool dp_process_first(void);
 
 #endif

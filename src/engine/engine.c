@@ -7,7 +7,9 @@
 
 #include "base/alloc.h"
 #include "device/energy.h"
+#include "engine/cache.h"
 #include "engine/inputs.h"
+#include "engine/share.h"
 #include "engine/state.h"
 #include "kernels/gemm.h"
 
@@ -312,6 +314,28 @@ static dp_status set_up(dp_engine *e, dp_error *err) {
     return DP_OK;
 }
 
+/* Processes that differ in these would wait for each other in vain, or make results that depend on who made which. */
+static dp_status check_processes(const dp_engine *e, dp_error *err) {
+    const dp_share_fact facts[] = {
+        {"version", DYNAPREC_VERSION, DP_ECOMM},
+        {"OpenBLAS kernels", dp_gemm_kernels(), DP_ECOMM},
+        {"a model of digest", e->graph->sha256, DP_EFORMAT},
+        {"hardware of digest", e->hardware->sha256, DP_EFORMAT},
+        {"data of digest", e->options.example ? dp_dataset_sha256(e->options.example) : "",
+         DP_EFORMAT},
+        {"options of digest", e->identity, DP_ECOMM},
+    };
+    dp_status status = DP_OK;
+    for (size_t i = 0; status == DP_OK && i < sizeof facts / sizeof *facts; i++)
+        status = dp_share_same(e->options.comm, &facts[i], err);
+    return status;
+}
+
+static dp_status identify(dp_engine *e, dp_error *err) {
+    if (e->options.cache || dp_share_size(e->options.comm) > 1) dp_cache_identify(e, e->identity);
+    return check_processes(e, err);
+}
+
 dp_status dp_engine_create(dp_engine **out, const dp_graph *graph, const dp_hardware *hardware,
                            const dp_engine_options *options, dp_error *err) {
     *out = NULL;
@@ -322,6 +346,7 @@ dp_status dp_engine_create(dp_engine **out, const dp_graph *graph, const dp_hard
     e->options = *options;
     dp_meter_init(&e->meter, options->progress);
     dp_status status = set_up(e, err);
+    if (status == DP_OK) status = identify(e, err);
     if (status != DP_OK)
         dp_engine_free(e);
     else

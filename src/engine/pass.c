@@ -86,7 +86,7 @@ static size_t byte_of_group(const void *context, int task) {
 }
 
 static dp_status gather(const job *j, int tasks, dp_error *err) {
-    const dp_comm *comm = j->engine->options.comm;
+    dp_comm *comm = j->engine->options.comm;
     dp_status status = DP_OK;
     for (int i = 0; status == DP_OK && i < 2; i++) {
         layout l = {j, j->pass->results[i].bytes};

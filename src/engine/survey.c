@@ -78,25 +78,31 @@ static void look_at_output(void *worker, int site, const dp_product *b) {
         for (int64_t c = 0; c < b->channels; c++) norms[b->first_channel + c] += sum;
 }
 
+static bool allocate_view(const dp_engine *e, view *v) {
+    size_t sites = (size_t)e->n_sites, inputs = (size_t)e->inputs;
+    v->output = dp_alloc(sites, sizeof *v->output);
+    v->operands = dp_alloc(sites, sizeof *v->operands);
+    v->inputs = dp_alloc(inputs ? inputs : 1, sizeof *v->inputs);
+    if (!v->output || !v->operands || !v->inputs) return false;
+    dp_inputs_clear_ranges(e, v->inputs);
+    return true;
+}
+
+static void release_view(view *v) {
+    dp_free(v->output);
+    dp_free(v->operands);
+    dp_free(v->inputs);
+}
+
 static bool allocate(survey *s, int threads) {
-    size_t sites = (size_t)s->engine->n_sites, inputs = (size_t)s->engine->inputs;
     s->views = dp_alloc((size_t)threads, sizeof *s->views);
-    for (int t = 0; s->views && t < threads; t++) {
-        s->views[t].output = dp_alloc(sites, sizeof *s->views[t].output);
-        s->views[t].operands = dp_alloc(sites, sizeof *s->views[t].operands);
-        s->views[t].inputs = dp_alloc(inputs ? inputs : 1, sizeof *s->views[t].inputs);
-        if (!s->views[t].output || !s->views[t].operands || !s->views[t].inputs) return false;
-        dp_inputs_clear_ranges(s->engine, s->views[t].inputs);
-    }
-    return s->views != NULL;
+    bool all = s->views != NULL;
+    for (int t = 0; all && t < threads; t++) all = allocate_view(s->engine, &s->views[t]);
+    return all;
 }
 
 static void release(survey *s, int threads) {
-    for (int t = 0; s->views && t < threads; t++) {
-        dp_free(s->views[t].output);
-        dp_free(s->views[t].operands);
-        dp_free(s->views[t].inputs);
-    }
+    for (int t = 0; s->views && t < threads; t++) release_view(&s->views[t]);
     dp_free(s->views);
 }
 
@@ -107,13 +113,6 @@ static void merge_view(const dp_engine *e, view *into, const view *from) {
             dp_histogram_merge(&into->operands[i][k], &from->operands[i][k]);
     }
     dp_inputs_merge_ranges(e, into->inputs, from->inputs);
-}
-
-static void copy_view(const dp_engine *e, view *to, const view *from) {
-    size_t sites = (size_t)e->n_sites;
-    memcpy(to->output, from->output, sites * sizeof *to->output);
-    memcpy(to->operands, from->operands, sites * sizeof *to->operands);
-    memcpy(to->inputs, from->inputs, (size_t)e->inputs * sizeof *to->inputs);
 }
 
 /* Numbers of a group's sum: norms of channels, then what inputs.c adds up. */
@@ -147,38 +146,45 @@ typedef struct finding {
     dp_quantiser operand[2];
 } finding;
 
-/* Other threads' views, and other processes', in any order. */
+/* What process r saw, in `seen` of all of them. */
+static dp_status show_view(const survey *s, int r, view *seen, dp_error *err) {
+    const dp_engine *e = s->engine;
+    size_t sites = (size_t)e->n_sites, inputs = (size_t)e->inputs;
+    const view *mine = &s->views[0];
+    const struct {
+        void *seen;
+        const void *mine;
+        size_t bytes;
+    } parts[] = {{seen->output, mine->output, sites * sizeof *mine->output},
+                 {seen->operands, mine->operands, sites * sizeof *mine->operands},
+                 {seen->inputs, mine->inputs, inputs * sizeof *mine->inputs}};
+    dp_status status = DP_OK;
+    for (size_t i = 0; status == DP_OK && i < sizeof parts / sizeof *parts; i++) {
+        if (r == dp_share_rank(e->options.comm))
+            memcpy(parts[i].seen, parts[i].mine, parts[i].bytes);
+        status = dp_share_broadcast(e->options.comm, parts[i].seen, parts[i].bytes, r, err);
+    }
+    return status;
+}
+
+/* The views of all threads, then of all processes, in the first one. */
 static dp_status merge_views(survey *s, int threads, dp_error *err) {
     const dp_engine *e = s->engine;
-    const dp_comm *comm = e->options.comm;
-    size_t sites = (size_t)e->n_sites, inputs = (size_t)e->inputs;
-    int others = comm ? comm->size : 0;
-    view *into = &s->views[0];
-    for (int t = 1; t < threads; t++) merge_view(e, into, &s->views[t]);
-    view all = {dp_alloc(sites * (size_t)others, sizeof *all.output),
-                dp_alloc(sites * (size_t)others, sizeof *all.operands),
-                dp_alloc(inputs * (size_t)others, sizeof *all.inputs)};
-    bool ready = all.output && all.operands && all.inputs;
-    dp_status status = ready ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory for a survey");
-    if (ready && comm)
-        copy_view(e,
-                  &(view){all.output + comm->rank * e->n_sites,
-                          all.operands + comm->rank * e->n_sites,
-                          all.inputs + comm->rank * e->inputs},
-                  into);
-    if (status == DP_OK) status = dp_share_each(comm, all.output, sites * sizeof *all.output, err);
-    if (status == DP_OK)
-        status = dp_share_each(comm, all.operands, sites * sizeof *all.operands, err);
-    if (status == DP_OK && inputs > 0)
-        status = dp_share_each(comm, all.inputs, inputs * sizeof *all.inputs, err);
-    for (int r = 0; status == DP_OK && r < others; r++)
-        if (r != comm->rank)
-            merge_view(e, into,
-                       &(view){all.output + r * e->n_sites, all.operands + r * e->n_sites,
-                               all.inputs + r * e->inputs});
-    dp_free(all.output);
-    dp_free(all.operands);
-    dp_free(all.inputs);
+    int processes = dp_share_size(e->options.comm);
+    for (int t = 1; t < threads; t++) merge_view(e, &s->views[0], &s->views[t]);
+    if (processes == 1) return DP_OK;
+    view seen = {0}, all = {0};
+    dp_status status = DP_OK;
+    if (!allocate_view(e, &seen) || !allocate_view(e, &all))
+        status = dp_fail(err, DP_EMEMORY, "no memory for a survey");
+    for (int r = 0; status == DP_OK && r < processes; r++) {
+        status = show_view(s, r, &seen, err);
+        if (status == DP_OK) merge_view(e, &all, &seen);
+    }
+    release_view(&seen);
+    view mine = s->views[0];
+    s->views[0] = status == DP_OK ? all : mine;
+    release_view(status == DP_OK ? &mine : &all);
     return status;
 }
 

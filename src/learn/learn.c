@@ -98,6 +98,19 @@ static dp_status finish(dp_pipeline *p, dp_schedule *out, dp_status status, dp_e
     return unmet ? DP_EUNMET : status;
 }
 
+static dp_status learn(dp_pipeline *p, dp_schedule *out, dp_error *err) {
+    dp_search *s = &p->search;
+    dp_status status = dp_check_options(s->options, err);
+    if (status != DP_OK) return status;
+    dp_check_criterion(s);
+    status = dp_refiner_find(s->options->search, &p->refiner, err);
+    if (status == DP_OK) status = dp_check_data(s, err);
+    if (status == DP_OK) status = dp_pipeline_start(p, s->hardware, err);
+    if (status == DP_OK) status = run(p, err);
+    bool keep = status == DP_OK || ((status == DP_ECANCELLED || status == DP_EUNMET) && p->relaxed);
+    return keep ? finish(p, out, status, err) : status;
+}
+
 dp_status dp_learn(dp_schedule *out, const dp_graph *graph, const dp_hardware *hardware,
                    const dp_dataset *const data[2], const dp_learn_options *options,
                    dp_error *err) {
@@ -108,15 +121,7 @@ dp_status dp_learn(dp_schedule *out, const dp_graph *graph, const dp_hardware *h
     s->hardware = hardware;
     s->learn = (dp_half){.data = data[0], .samples = dp_dataset_count(data[0])};
     s->check = (dp_half){.data = data[1], .samples = dp_dataset_count(data[1])};
-    dp_status status = dp_check_options(options, err);
-    if (status != DP_OK) return status;
-    dp_check_criterion(s);
-    status = dp_refiner_find(options->search, &p.refiner, err);
-    if (status == DP_OK) status = dp_check_data(s, err);
-    if (status == DP_OK) status = dp_pipeline_start(&p, hardware, err);
-    if (status == DP_OK) status = run(&p, err);
-    bool keep = status == DP_OK || ((status == DP_ECANCELLED || status == DP_EUNMET) && p.relaxed);
-    if (keep) status = finish(&p, out, status, err);
+    dp_status status = learn(&p, out, err);
     dp_pipeline_stop(&p);
-    return status;
+    return dp_comm_leave(options->comm, status, err);
 }
