@@ -79,7 +79,7 @@ $(BUILD)/tests/suites.inc: $(TESTS)
 	@cmp -s $@.new $@ || cp $@.new $@
 $(TESTS:%.c=$(BUILD)/%.o): | $(BUILD)/tests/suites.inc
 $(BUILD)/check: FLAGS += -I$(BUILD)/tests -Itests
- so it has to be there. Wrapped: tests/test_memory.c, so it has to be there. Wrapped: tests/test_memory.c makes allocations fail.
+# Tests run the program too, so it has to be there. Wrapped: tests/heap.c makes allocations fail.
 $(BUILD)/check: $(TESTS:%.c=$(BUILD)/%.o) $(LIB) | $(BIN)
 	$(LINK) -Wl,--wrap=aligned_alloc,--wrap=free -lcheck -lsubunit -lglpk -lrt $(LIBS)
 
