@@ -25,6 +25,14 @@ typedef struct dp_graph dp_graph;
  */
 dp_status dp_graph_load(dp_graph **out, const char *path, dp_error *err);
 
+/**
+ * Write the network as an ONNX file that other runtimes execute, as it is here: folded, and with float32 for all real types.
+ *
+ * Inputs, outputs, nodes and weights keep their names. The file appears under its name only when it is whole.
+ * Errors  DP_EUNSUPPORTED for a network with an If whose condition is not known yet, or of more than 1.5 GiB; DP_EIO; DP_EMEMORY.
+ */
+dp_status dp_graph_save(const dp_graph *graph, const char *path, dp_error *err);
+
 void dp_graph_free(dp_graph *graph);
 
 int dp_graph_input_count(const dp_graph *graph);

@@ -2,6 +2,7 @@
 /*
  * The parts of the ONNX reader: a file and its external data (onnx_file.c), one tensor (onnx_tensor.c), the refusal of what
  * cannot be run (onnx_check.c), and the graph (onnx_graph.c over the names of onnx_scope.c, put in order by onnx_sort.c). onnx.c calls them in that order.
+ * The way back is onnx_write.c.
  */
 #ifndef DP_MODEL_ONNX_H
 #define DP_MODEL_ONNX_H
@@ -58,6 +59,8 @@ int dp_onnx_opset(const Onnx__ModelProto *model, const char *domain);
 
 /** Our type for a TensorProto.DataType; DP_NONE where there is none. */
 dp_dtype dp_onnx_dtype(int32_t type);
+/** The other way round, for types that values have: float32 for reals. */
+int32_t dp_onnx_type(dp_dtype dtype);
 const char *dp_onnx_type_name(int32_t type);
 
 /**

@@ -97,6 +97,12 @@ dp_dtype dp_onnx_dtype(int32_t type) {
     return type_of(type)->dtype;
 }
 
+int32_t dp_onnx_type(dp_dtype dtype) {
+    int32_t type = 1;
+    while (types[type].dtype != dtype) type++;
+    return type;
+}
+
 const char *dp_onnx_type_name(int32_t type) {
     return type_of(type)->name;
 }
