@@ -24,6 +24,7 @@
 #include "dynaprec/conditioning.h"
 #include "dynaprec/dataset.h"
 #include "dynaprec/engine.h"
+#include "dynaprec/export.h"
 #include "dynaprec/graph.h"
 #include "dynaprec/hardware.h"
 #include "dynaprec/learn.h"

@@ -72,6 +72,19 @@ static const dp_verb verbs[] = {
         .example = "  dynaprec inspect model.onnx --hardware homodyne --data calib.npz",
         .run = dp_verb_inspect,
     },
+    {
+        .name = "export",
+        .bit = DP_VERB_EXPORT,
+        .operands = {"SCHEDULE.yaml"},
+        .usage = "--model MODEL.onnx --to NAME -o FILE",
+        .summary = "write a schedule for another program",
+        .about = "Writes what a schedule says in the format of another program. To onnx: the "
+                 "network that the core computes, folded and conditioned as the schedule says, for "
+                 "any runtime to execute.",
+        .example =
+            "  dynaprec export schedule.yaml --model model.onnx --to onnx -o conditioned.onnx",
+        .run = dp_verb_export,
+    },
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
@@ -82,7 +95,7 @@ static const dp_verb *find_verb(const char *name) {
 }
 
 static void print_help(FILE *stream) {
-    fputs("dynaprec VERB MODEL.onnx [OPTION...]\n\n"
+    fputs("dynaprec VERB FILE [OPTION...]\n\n"
           "Learns how precise each layer of a network has to be on a noisy analog accelerator.\n\n",
           stream);
     for (int i = 0; i < VERBS; i++) fprintf(stream, "  %-9s%s\n", verbs[i].name, verbs[i].summary);

@@ -8,6 +8,7 @@
 #define EVAL            DP_VERB_EVAL
 #define RUN             DP_VERB_RUN
 #define INSPECT         DP_VERB_INSPECT
+#define EXPORT          DP_VERB_EXPORT
 #define PLACE(member)   .offset = offsetof(dp_settings, member)
 #define RANGE(from, to) .least = (from), .largest = (to)
 #define HEADING(text, which)                                                                       \
@@ -18,7 +19,7 @@ static const char *const progress_modes[] = {"auto", "never", "json", NULL};
 
 /* clang-format off */
 const dp_option dp_options[] = {
-    HEADING("Files", LEARN | EVAL | RUN | INSPECT),
+    HEADING("Files", LEARN | EVAL | RUN | INSPECT | EXPORT),
     {"data", "calibration samples, and labels if there are any", LEARN, "FILE.npz",
      .take = dp_take_text, PLACE(data), .needed = true},
     {"data", "samples to measure on, and labels if there are any", EVAL, "FILE.npz",
@@ -40,6 +41,12 @@ const dp_option dp_options[] = {
     {"output", "the schedule; folders are made", LEARN, "FILE.yaml", "results/schedule.yaml",
      .take = dp_take_text, PLACE(output), .letter = 'o'},
     {"output", "the network's outputs; folders are made", RUN, "FILE.npz",
+     .take = dp_take_text, PLACE(output), .letter = 'o', .needed = true},
+    {"model", "the network that the schedule was learned for", EXPORT, "MODEL.onnx",
+     .take = dp_take_text, PLACE(model), .needed = true},
+    {"to", "what the file is for: onnx, the conditioned network for any runtime", EXPORT, "NAME",
+     .take = dp_take_target, PLACE(target), .needed = true},
+    {"output", "the file; folders are made", EXPORT, "FILE",
      .take = dp_take_text, PLACE(output), .letter = 'o', .needed = true},
     {"cache", "folder where finished passes are kept, so that a repeated or interrupted run goes on from there; "
      "'none': nowhere. Left out: .dynaprec-cache beside the schedule", LEARN, "DIR",
@@ -86,7 +93,7 @@ const dp_option dp_options[] = {
     {"seed", "of all draws: equal seeds give equal results at any number of threads", LEARN | EVAL, "N", "1",
      .take = dp_take_seed, PLACE(seed)},
 
-    HEADING("Running", LEARN | EVAL | RUN | INSPECT),
+    HEADING("Running", LEARN | EVAL | RUN | INSPECT | EXPORT),
     {"whole", "feed the arrays as they are, not as samples along the first axis", RUN,
      .take = dp_take_flag, PLACE(whole)},
     {"threads", "left out: one a processor", LEARN | EVAL | RUN | INSPECT, "N",
@@ -98,7 +105,7 @@ const dp_option dp_options[] = {
     {"progress", "auto (a bar, on a terminal), never or json (a line a report, on stderr)",
      LEARN | EVAL | INSPECT, "MODE", "auto",
      .take = dp_take_choice, PLACE(progress), .words = progress_modes},
-    {"quiet", "no notes and no bar on stderr: errors only", LEARN | EVAL | RUN | INSPECT,
+    {"quiet", "no notes and no bar on stderr: errors only", LEARN | EVAL | RUN | INSPECT | EXPORT,
      .take = dp_take_flag, PLACE(quiet)},
     {.name = NULL},
 };

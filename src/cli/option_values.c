@@ -9,6 +9,7 @@
 #include "base/number.h"
 #include "cli/options.h"
 #include "cli/suggest.h"
+#include "dynaprec/export.h"
 
 enum { LONGEST_NUMBER = 64 };
 
@@ -105,6 +106,10 @@ dp_status dp_take_choice(const dp_option *o, const char *text, void *place, dp_e
 
 dp_status dp_take_search(const dp_option *o, const char *text, void *place, dp_error *err) {
     return choose(o, dp_search_names(), text, place, err);
+}
+
+dp_status dp_take_target(const dp_option *o, const char *text, void *place, dp_error *err) {
+    return choose(o, dp_export_targets(), text, place, err);
 }
 
 /* ---- lists ---- */

@@ -58,6 +58,7 @@ dp_status dp_take_count(const dp_option *o, const char *text, void *place, dp_er
 dp_status dp_take_seed(const dp_option *o, const char *text, void *place, dp_error *err);
 dp_status dp_take_choice(const dp_option *o, const char *text, void *place, dp_error *err);
 dp_status dp_take_search(const dp_option *o, const char *text, void *place, dp_error *err);
+dp_status dp_take_target(const dp_option *o, const char *text, void *place, dp_error *err);
 dp_status dp_take_numbers(const dp_option *o, const char *text, void *place, dp_error *err);
 dp_status dp_take_word(const dp_option *o, const char *text, void *place, dp_error *err);
 dp_status dp_take_fix(const dp_option *o, const char *text, void *place, dp_error *err);

@@ -11,7 +11,13 @@
 #define DP_MAX_OPERANDS 1
 
 /* Bits that say in the table of options which verbs take an option. */
-enum { DP_VERB_LEARN = 1, DP_VERB_EVAL = 2, DP_VERB_RUN = 4, DP_VERB_INSPECT = 8 };
+enum {
+    DP_VERB_LEARN = 1,
+    DP_VERB_EVAL = 2,
+    DP_VERB_RUN = 4,
+    DP_VERB_INSPECT = 8,
+    DP_VERB_EXPORT = 16
+};
 
 struct dp_settings;
 
@@ -59,6 +65,7 @@ typedef struct dp_settings {
     const char *operands[DP_MAX_OPERANDS + 1];
     /* files and names; NULL where not given */
     const char *data, *check, *hardware, *schedule, *inputs, *output, *output_name, *cache;
+    const char *model, *target; /* of export */
     dp_numbers mean, std;
     /* budgets; NaN where not given */
     double max_drop, max_loss;
