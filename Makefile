@@ -104,9 +104,9 @@ check-asan: setup
 	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 CK_DEFAULT_TIMEOUT=240 $(BUILD)/asan/check
 conformance: all
 	@tests/conformance/run --build $(BUILD) && tests/networks/run --build $(BUILD)
-$(BUILD)/bench/speed $(BUILD)/bench/profile: $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/network.o $(BUILD)/src/cli/start.o $(LIB)
+$(addprefix $(BUILD)/bench/,speed profile condition): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/network.o $(BUILD)/src/cli/start.o $(LIB)
 	$(LINK) $(LIBS)
-bench: all $(BUILD)/bench/speed
+bench: all $(BUILD)/bench/speed $(BUILD)/bench/condition
 	@BUILD='$(BUILD)' tests/bench/run
 
 install: all

@@ -103,6 +103,11 @@ static int matmul(net *n) {
     return net_matmul(n, NET_X(-1, 3, 5), 6, 5);
 }
 
+static int matmul_deep(net *n) {
+    int x = NET_X(-1, 3, 5), w = net_weights(n, 4, NET_DIM(1, 1, 5, 6), 1);
+    return net_op(n, "MatMul", NET_IN(x, w), NULL);
+}
+
 static int matmul_vector(net *n) {
     return net_matmul(n, NET_X(5), 6, 5);
 }
@@ -177,6 +182,7 @@ const product_case product_cases[] = {
     {"gemm_left", gemm_left, 1, false},
     {"gemm_left_transposed", gemm_left_transposed, 1, true},
     {"matmul", matmul, 0, true},
+    {"matmul_deep", matmul_deep, 0, true},
     {"matmul_vector", matmul_vector, 0, true},
     {"matmul_left", matmul_left, 1, true},
     {"matmul_left_vector", matmul_left_vector, 1, true},

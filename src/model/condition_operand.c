@@ -35,10 +35,11 @@ static bool read_conv(const dp_graph *graph, const dp_node *node, dp_operand *o)
     return true;
 }
 
+/* The last two axes; those before have one entry. */
 static void as_matrix(dp_operand *o, const dp_tensor *w, bool inputs_first) {
     o->inputs_first = inputs_first;
-    o->inputs = w->dim[inputs_first ? 0 : 1];
-    o->outputs = w->dim[inputs_first ? 1 : 0];
+    o->inputs = w->dim[w->rank - (inputs_first ? 2 : 1)];
+    o->outputs = w->dim[w->rank - (inputs_first ? 1 : 2)];
 }
 
 static bool read_gemm(const dp_graph *graph, const dp_node *node, dp_operand *o) {
@@ -53,11 +54,12 @@ static bool read_gemm(const dp_graph *graph, const dp_node *node, dp_operand *o)
     return true;
 }
 
-/* Weights of more than two dimensions are matrices of their own for different samples or heads: an activation product. */
+/* Weights of several matrices differ between samples or heads: an activation product. */
 static bool read_matmul(const dp_graph *graph, const dp_node *node, dp_operand *o) {
     const dp_tensor *right = weights(graph, node, 1, 0), *left = weights(graph, node, 0, 1);
     const dp_tensor *w = right ? right : left;
-    if (!w || w->rank != 2) return false;
+    if (!w || w->rank < 2 || dp_tensor_count(w) != w->dim[w->rank - 1] * w->dim[w->rank - 2])
+        return false;
     o->weight_in = right ? 1 : 0;
     o->input_in = right ? 0 : 1;
     int rank = graph->values[node->in[o->input_in]].rank;
