@@ -172,15 +172,45 @@ typedef struct dp_evaluation {
 dp_status dp_engine_evaluate(dp_engine *engine, const dp_evaluation *evaluation, dp_score *scores,
                              dp_error *err);
 
+/* An estimate for every channel, and the variance of its error as the spread over groups of samples shows it. */
+typedef struct dp_channel_means {
+    double *mean;     /* [dp_engine_channels] */
+    double *variance; /* likewise, NaN where there was only one group; NULL: not wanted */
+} dp_channel_means;
+
 /**
  * Curvature sensitivities: expected rise of the loss in nats a position, to second order, is sum over channels of s / K.
  *
  * Shapes  repetitions: the operating point, NULL: the clean one; s [dp_engine_channels].
  * Source  docs/methods.md, "Sensitivity": Gauss-Newton with a random-sign sketch of diag(p) - p p'.
- * Random  signs and noise of trial `first_trial`.
+ * Random  signs and noise of trials `first_trial` .., the mean of them.
  */
+dp_status dp_engine_sensitivities(dp_engine *engine, const dp_evaluation *point,
+                                  const dp_channel_means *s, dp_error *err);
 dp_status dp_engine_sensitivity(dp_engine *engine, const dp_evaluation *point, double *s,
                                 dp_error *err);
+
+/**
+ * The loss under certain draws, and its derivative by the logarithm of each channel's repetitions, exact for those draws: noise
+ * scales as 1 / sqrt(K), so dL / d log K = -1/2 sum of dL/dy * noise. Converters pass gradients unchanged, so where there are
+ * some it is their straight-through derivative.
+ *
+ * The loss is the divergence from the clean output; with cross_entropy, that of the labels (mean squared error from the
+ * targets where outputs are quantities), a mean over positions and draws.
+ *
+ * Shapes  point->repetitions [dp_engine_channels], not NULL; scores [trials, samples] at these draws.
+ * Source  docs/methods.md, "Pathwise derivative".
+ * Random  noise of trials first_trial .. first_trial + trials - 1, as dp_engine_evaluate draws it; weight noise is drawn once
+ *         a batch, and reverse batches have a size of their own.
+ * Errors  DP_EFORMAT: cross_entropy without labels or targets; DP_EUNSUPPORTED: an operator has no adjoint; DP_ECANCELLED; DP_EMEMORY.
+ */
+typedef struct dp_derivative {
+    bool cross_entropy;
+    dp_score *scores;
+    dp_channel_means by_log_k;
+} dp_derivative;
+dp_status dp_engine_derivative(dp_engine *engine, const dp_evaluation *point,
+                               const dp_derivative *out, dp_error *err);
 
 #ifdef __cplusplus
 }

@@ -14,7 +14,7 @@
 #include "kernels/gemm.h"
 
 /* A batch is as large as fits into about a second-level cache's worth of live activations, within reason. */
-enum { MAX_BATCH = 16, MIN_DRAWS = 4096 };
+enum { MAX_BATCH = 16 };
 static const size_t forward_target = (size_t)16 << 20, reverse_target = (size_t)128 << 20;
 
 /* The last Softmax turns logits into probabilities; loss and seeds want the logits. */
@@ -119,7 +119,8 @@ static dp_status make_plan(dp_engine *e, int64_t batch, bool reverse, dp_plan **
                                .norms = true,
                                .digital = digital,
                                .digital_self = e,
-                               .weight_grads = reverse && dp_noise_needs_weights(e->hardware)};
+                               .weight_grads = reverse && dp_noise_needs_weights(e->hardware),
+                               .norm_grads = reverse && dp_noise_needs_norms(e->hardware)};
     if (status == DP_OK) status = dp_plan_create(out, e->graph, &options, err);
     dp_free(inputs);
     return status;
@@ -266,7 +267,7 @@ static dp_status describe_sites(dp_engine *e, dp_error *err) {
 }
 
 static void largest_buffers(const dp_engine *e, size_t *normals, size_t *weights) {
-    *normals = MIN_DRAWS;
+    *normals = DP_DRAWS;
     *weights = 0;
     for (int i = 0; i < e->n_sites; i++) {
         const dp_site_state *s = &e->sites[i];
@@ -358,6 +359,18 @@ static dp_status plan_reverse(dp_engine *e, dp_error *err) {
     return e->reverse ? DP_OK : plan_batch(e, true, &e->reverse_batch, &e->reverse, err);
 }
 
+dp_status dp_engine_prepare_weights(dp_engine *e, dp_error *err) {
+    size_t normals, weights;
+    largest_buffers(e, &normals, &weights);
+    for (int t = 0; dp_noise_needs_weights(e->hardware) && t < dp_pool_threads(e->pool); t++)
+        for (int k = 0; k < 2; k++) {
+            float **room = &e->workers[t].weight_grad[k];
+            if (!*room) *room = dp_alloc(weights ? weights : 1, 1);
+            if (!*room) return dp_fail(err, DP_EMEMORY, "no memory for gradients of weights");
+        }
+    return DP_OK;
+}
+
 dp_status dp_engine_prepare_reverse(dp_engine *e, dp_error *err) {
     dp_status planned = plan_reverse(e, err);
     if (planned != DP_OK) return planned;
@@ -403,6 +416,7 @@ static void free_worker(dp_worker *w) {
     for (int k = 0; k < 2; k++) {
         dp_free(w->operand[k]);
         dp_free(w->weight[k]);
+        dp_free(w->weight_grad[k]);
     }
 }
 

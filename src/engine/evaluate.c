@@ -59,8 +59,8 @@ typedef struct collection {
     uint32_t first_trial;
 } collection;
 
-static dp_score score(const dp_reference *r, int64_t sample, const float *noisy,
-                      const float *clean) {
+dp_score dp_reference_score(const dp_reference *r, int64_t sample, const float *noisy,
+                            const float *clean) {
     if (r->regression)
         return dp_score_estimate(&(dp_estimate){.noisy = noisy,
                                                 .clean = clean,
@@ -85,8 +85,8 @@ static dp_status collect(void *self, dp_worker *w, int64_t first, int64_t count,
     for (int64_t i = 0; i < count; i++) {
         const float *noisy = logits + i * size;
         c->scores[(int64_t)(w->trial - c->first_trial) * n + first + i] =
-            score(c->reference, first + i, noisy,
-                  c->logits ? noisy : c->reference->logits + (first + i) * size);
+            dp_reference_score(c->reference, first + i, noisy,
+                               c->logits ? noisy : c->reference->logits + (first + i) * size);
     }
     return DP_OK;
 }

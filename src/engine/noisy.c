@@ -12,9 +12,7 @@
 #include "engine/state.h"
 #include "kernels/vector.h"
 
-enum { DRAWS = 4096 }; /* normals drawn at a time: they stay in the first-level cache */
-
-static dp_stream stream_of(const dp_worker *w, int site, int64_t sample) {
+dp_stream dp_noisy_output_stream(const dp_worker *w, int site, int64_t sample) {
     int64_t index = w->first + sample, last = dp_dataset_count(w->data) - 1;
     return (dp_stream){.seed = w->engine->options.seed,
                        .purpose = DP_DRAW_OUTPUT,
@@ -38,7 +36,7 @@ static void add_row(const dp_worker *w, const dp_product *b, int64_t channel, co
 
 /* Draw for as many whole rows as fit; a row longer than that is drawn in pieces by the caller's block size. */
 static void positions_inner(dp_worker *w, const dp_product *b, const dp_stream *s, int64_t base) {
-    int64_t together = b->channel_stride == b->positions ? DRAWS / b->positions : 1;
+    int64_t together = b->channel_stride == b->positions ? DP_DRAWS / b->positions : 1;
     if (together < 1) together = 1;
     for (int64_t c = 0; c < b->channels; c += together) {
         int64_t rows = b->channels - c < together ? b->channels - c : together;
@@ -77,7 +75,7 @@ static void add_column(const dp_worker *w, const dp_product *b, const int64_t at
 static void channels_inner(dp_worker *w, const dp_product *b, const dp_stream *s,
                            const int64_t at[2]) {
     bool activations = at[1] != 0;
-    int64_t together = b->position_stride == b->channels ? DRAWS / b->channels : 1;
+    int64_t together = b->position_stride == b->channels ? DP_DRAWS / b->channels : 1;
     if (together < 1) together = 1;
     for (int64_t p = 0; p < b->positions; p += together) {
         int64_t rows = b->positions - p < together ? b->positions - p : together;
@@ -97,7 +95,7 @@ static void channels_inner(dp_worker *w, const dp_product *b, const dp_stream *s
 
 static void add_noise(dp_worker *w, int site, const dp_product *block) {
     const dp_site_state *state = &w->engine->sites[site];
-    dp_stream stream = stream_of(w, site, block->sample);
+    dp_stream stream = dp_noisy_output_stream(w, site, block->sample);
     int64_t base = state->info.first_channel + block->first_channel;
     if (block->x2 && !block->w2) dp_vector_sqrt(block->x2, w->roots, block->positions);
     if (block->position_stride == 1 && block->channels > 0 && state->weight)
@@ -141,21 +139,25 @@ static void add_errors(const dp_site *site, const float *std, const int64_t rang
     }
 }
 
+dp_stream dp_noisy_weight_stream(const dp_worker *w, int site) {
+    return (dp_stream){.seed = w->engine->options.seed,
+                       .purpose = DP_DRAW_WEIGHT,
+                       .trial = w->trial,
+                       .sample = (uint32_t)w->batch_index,
+                       .site = (uint32_t)site};
+}
+
 /* Weight noise: element i of the stored array is off by std of its channel. Drawn once a batch, as in [Garg]. */
 static const dp_tensor *perturb(dp_worker *w, int site, int k, const dp_tensor *stored) {
     const dp_site_state *state = &w->engine->sites[site];
     const float *std = w->engine->weight_k + state->info.first_channel;
     int64_t count = dp_tensor_count(stored);
-    dp_stream stream = {.seed = w->engine->options.seed,
-                        .purpose = DP_DRAW_WEIGHT,
-                        .trial = w->trial,
-                        .sample = (uint32_t)w->batch_index,
-                        .site = (uint32_t)site};
+    dp_stream stream = dp_noisy_weight_stream(w, site);
     const float *from = stored->data;
     float *to = w->weight[k & 1];
     memcpy(to, from, (size_t)count * sizeof *to);
-    for (int64_t i = 0; i < count; i += DRAWS) {
-        int64_t n = count - i < DRAWS ? count - i : DRAWS;
+    for (int64_t i = 0; i < count; i += DP_DRAWS) {
+        int64_t n = count - i < DP_DRAWS ? count - i : DP_DRAWS;
         dp_normals(&stream, (uint64_t)i, w->normals, (size_t)n);
         add_errors(&state->site, std, (int64_t[]){i, n}, w->normals, to + i);
     }

@@ -18,6 +18,7 @@ typedef struct dp_plan_options {
     int target;   /* value to compute; -1: all outputs */
     bool reverse; /* keep what the reverse pass needs, and place gradients */
     bool norms, weight_grads; /* what the sites' port will ask for */
+    bool norm_grads;          /* with norms and reverse: it may ask for gradients by norms */
     bool (*digital)(const void *self,
                     const dp_node *node); /* this node has no sites; NULL: all that can have */
     const void *digital_self;
@@ -46,8 +47,9 @@ typedef struct dp_plan {
     int n_steps;
     dp_step *steps; /* in execution order */
     int n_sites;
-    dp_site *sites;      /* in execution order; counts are for the batch */
-    size_t *norms_place; /* [n_sites] bytes into the arena for squared norms */
+    dp_site *sites; /* in execution order; counts are for the batch */
+    size_t *
+        norms_place; /* [n_sites] bytes into the arena for squared norms, and behind them their gradients */
     size_t arena_bytes, scratch_bytes;
     size_t operand_bytes; /* the largest activation operand of a site */
 } dp_plan;

@@ -80,7 +80,7 @@ static bool reverse_reads_inputs(const memory *b, const dp_step *step) {
     const dp_op *op = b->graph->nodes[step->node].op;
     if (!step->active || op->flags & (DP_OP_VIEW | DP_OP_INPLACE | DP_OP_LINEAR)) return false;
     for (int i = 0; i < step->n_sites; i++)
-        if (b->plan->options.weight_grads || op->n_sites > 1 ||
+        if (b->plan->options.weight_grads || b->plan->options.norm_grads || op->n_sites > 1 ||
             b->plan->sites[step->first_site + i].weight_in < 0)
             return true;
     return step->n_sites == 0;
@@ -142,6 +142,11 @@ static size_t value_bytes(const memory *b, int v) {
     return dp_tensor_bytes(&b->plan->values[v]);
 }
 
+/* Their gradients follow them. */
+static size_t norms_bytes(const dp_plan *plan, int site) {
+    return (size_t)plan->sites[site].norms * (plan->options.norm_grads ? 2 : 1) * sizeof(float);
+}
+
 /* Norms of sites and states of steps live as long as their step's adjoint may come. */
 static void site_lifetimes(const memory *b, dp_buffer *norms, dp_buffer *states) {
     const dp_plan *plan = b->plan;
@@ -150,8 +155,7 @@ static void site_lifetimes(const memory *b, dp_buffer *norms, dp_buffer *states)
         int last = plan->options.reverse && step->active ? 2 * plan->n_steps - s : s;
         states[s] = (dp_buffer){step->state_bytes, s, last, 0};
         for (int i = step->first_site; i < step->first_site + step->n_sites; i++)
-            if (plan->options.norms)
-                norms[i] = (dp_buffer){(size_t)plan->sites[i].norms * sizeof(float), s, last, 0};
+            if (plan->options.norms) norms[i] = (dp_buffer){norms_bytes(plan, i), s, last, 0};
     }
 }
 

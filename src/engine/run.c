@@ -209,6 +209,37 @@ static void zero_first_touched(dp_run *run, const step_call *call, int s) {
     }
 }
 
+static void clear_norm_grads(const dp_run *run, step_call *call) {
+    const dp_plan *plan = run->plan;
+    for (int i = 0; i < call->n_sites; i++) {
+        const dp_site *site = &plan->sites[call->first_site + i];
+        float **grad = &call->port.x2_grad[site->slot];
+        *grad = NULL;
+        if (!plan->options.norm_grads || !run->hooks->norm_grads) continue;
+        *grad = call->port.x2[site->slot] + site->norms;
+        memset(*grad, 0, (size_t)site->norms * sizeof **grad);
+    }
+}
+
+/* Constants have no gradients of their own: the hooks lend memory to those that are a site's weights. */
+static void lend_weights(const dp_run *run, step_call *call) {
+    const dp_hooks *hooks = run->hooks;
+    for (int i = 0; hooks->weights_room && i < call->n_sites; i++) {
+        int site = call->first_site + i, k = run->plan->sites[site].weight_in;
+        if (k >= 0) call->grad_in[k] = hooks->weights_room(hooks->self, site, k);
+    }
+}
+
+static void take_weights(const dp_run *run, step_call *call) {
+    const dp_hooks *hooks = run->hooks;
+    for (int i = 0; hooks->weights_room && i < call->n_sites; i++) {
+        int site = call->first_site + i, k = run->plan->sites[site].weight_in;
+        if (k < 0) continue;
+        call->grad_in[k] = NULL;
+        hooks->weights(hooks->self, site, k);
+    }
+}
+
 dp_status dp_run_reverse(dp_run *run, const dp_hooks *hooks, dp_error *err) {
     run->hooks = hooks;
     run->reverse = true;
@@ -220,7 +251,10 @@ dp_status dp_run_reverse(dp_run *run, const dp_hooks *hooks, dp_error *err) {
         if (call->n_sites) replace_operands(run, call);
         call->args.grad_in = call->grad_in;
         call->args.grad_out = call->grad_out;
+        clear_norm_grads(run, call);
+        lend_weights(run, call);
         dp_status status = call->args.node->op->adjoint(&call->args, err);
+        take_weights(run, call);
         if (status != DP_OK) return failed(run, status, err);
     }
     return DP_OK;

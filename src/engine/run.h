@@ -22,6 +22,13 @@ typedef struct dp_hooks {
     void (*forward)(void *self, int site, const dp_product *block); /* NULL: clean */
     void (*reverse)(void *self, int site,
                     const dp_product *block); /* block->y: gradients; NULL: not wanted */
+    /*
+     * Gradient of a site's weights, as the site read them, summed over the batch; reverse only. `weights_room` lends zeroed
+     * memory of the weights' shape for input k, `weights` is told what came of it. NULL, both: not wanted.
+     */
+    bool norm_grads; /* reverse: blocks come with room for gradients by norms, if the plan has it */
+    dp_tensor *(*weights_room)(void *self, int site, int k);
+    void (*weights)(void *self, int site, int k);
     const float *const
         *mu; /* [n_sites] input means taken off before norms; NULL, or NULL entries: zero */
 } dp_hooks;

@@ -12,8 +12,8 @@
 
 #include "base/alloc.h"
 #include "engine/cache.h"
+#include "engine/fold.h"
 #include "engine/score.h"
-#include "engine/state.h"
 #include "kernels/vector.h"
 
 /* Gradients of one block: s[c] += 1/2 sum over p of g^2 (shot[c] x2[p] w2[c] + additive[c]) + 1/2 weight_std^2 |dW_c|^2 */
@@ -128,34 +128,23 @@ static dp_status back(void *self, dp_worker *w, int64_t first, int64_t count, dp
     memset(seed->data, 0, dp_tensor_bytes(seed));
     for (int64_t i = 0; i < count; i++)
         seed_sample(w, s->reference, (int64_t[]){first + i, i}, s->signs[w - w->engine->workers]);
+    for (int64_t i = 0; i < count; i++)
+        ((double *)w->sum)[w->engine->channels] += s->reference->scores[first + i].rows;
     dp_hooks hooks = reverse_hooks;
     hooks.self = w;
     return dp_run_reverse(w->reverse, &hooks, err);
 }
 
-/* Groups in order, then the mean over the positions that count, however many of them a sample has. */
-static void fold_groups(const dp_engine *e, const double *sums, int groups,
-                        const dp_reference *reference, double *s) {
-    double rows = 0;
-    for (int64_t i = 0; i < dp_dataset_count(reference->data); i++)
-        rows += reference->scores[i].rows;
-    for (int64_t c = 0; c < e->channels; c++) {
-        s[c] = 0;
-        for (int g = 0; g < groups; g++) s[c] += sums[(int64_t)g * e->channels + c];
-        if (rows > 0) s[c] /= rows;
-    }
-}
-
-static dp_status run_sensitivity(dp_engine *e, const dp_evaluation *point, double *s,
-                                 dp_error *err) {
+static dp_status run_sensitivity(dp_engine *e, const dp_evaluation *point,
+                                 const dp_channel_means *s, dp_error *err) {
     dp_status status = dp_engine_prepare_reverse(e, err);
     if (status != DP_OK) return status;
-    int threads = dp_pool_threads(e->pool), groups = 0;
+    int threads = dp_pool_threads(e->pool);
     float **signs = dp_alloc((size_t)threads, sizeof(float *));
     bool ready = signs != NULL;
     for (int t = 0; ready && t < threads; t++)
         ready = (signs[t] = dp_alloc((size_t)e->classes, sizeof(float))) != NULL;
-    void *sums = NULL;
+    dp_fold fold = {0};
     if (ready) {
         sketch context = {point->reference, signs};
         dp_engine_set_precision(e, point->repetitions);
@@ -163,33 +152,39 @@ static dp_status run_sensitivity(dp_engine *e, const dp_evaluation *point, doubl
                         .hooks = &reverse_hooks,
                         .reverse = true,
                         .first_trial = DP_REVERSE_TRIAL + point->first_trial,
-                        .trials = 1,
-                        .sum_bytes = (size_t)e->channels * sizeof(double),
+                        .trials = point->trials,
                         .batch = back,
                         .self = &context,
                         .stage = "sensitivities"};
-        status = dp_engine_pass(e, &pass, &sums, &groups, err);
+        status = dp_fold_pass(&fold, e, &pass, err);
     } else {
         status = dp_fail(err, DP_EMEMORY, "no memory for a reverse pass");
     }
-    if (status == DP_OK) fold_groups(e, sums, groups, point->reference, s);
+    if (status == DP_OK) dp_fold_mean(&fold, s->mean, s->variance);
     for (int t = 0; signs && t < threads; t++) dp_free(signs[t]);
     dp_free(signs);
-    dp_free(sums);
+    dp_fold_free(&fold);
     return status;
 }
 
-dp_status dp_engine_sensitivity(dp_engine *e, const dp_evaluation *point, double *s,
-                                dp_error *err) {
+dp_status dp_engine_sensitivities(dp_engine *e, const dp_evaluation *point,
+                                  const dp_channel_means *s, dp_error *err) {
     dp_cache_entry entry = dp_cache_find(e, &(dp_cache_pass){.stage = "sensitivity",
                                                              .data = point->reference->data,
                                                              .repetitions = point->repetitions,
-                                                             .first_trial = point->first_trial});
-    dp_cache_part parts[3] = {{s, (size_t)e->channels * sizeof *s}};
+                                                             .first_trial = point->first_trial,
+                                                             .trials = (uint32_t)point->trials});
+    size_t bytes = (size_t)e->channels * sizeof(double);
+    dp_cache_part parts[3] = {{s->mean, bytes}, {s->variance, s->variance ? bytes : 0}};
     bool hit;
     dp_status status = dp_cache_load(e, &entry, parts, &hit, err);
     if (status != DP_OK || hit) return status;
     status = run_sensitivity(e, point, s, err);
     if (status == DP_OK) dp_cache_store(e, &entry, parts);
     return status;
+}
+
+dp_status dp_engine_sensitivity(dp_engine *e, const dp_evaluation *point, double *s,
+                                dp_error *err) {
+    return dp_engine_sensitivities(e, point, &(dp_channel_means){.mean = s}, err);
 }

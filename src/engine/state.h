@@ -40,6 +40,8 @@ typedef struct dp_worker {
     /* Quantised activations and perturbed weights of a node's two operands or two weights, with their headers. */
     float *operand[2], *weight[2];
     dp_tensor converted[2], perturbed[2];
+    float *weight_grad[2]; /* of perturbed weights; NULL until a derivative asks for them */
+    dp_tensor weight_grads[2];
     /* the batch at hand */
     uint32_t trial;
     int64_t batch_index;
@@ -89,11 +91,18 @@ struct dp_reference {
     dp_score *scores;      /* [samples] clean */
 };
 
+/** Score one sample of the reference's data. Shapes: noisy, clean [rows, classes]; the same pointer: clean. */
+dp_score dp_reference_score(const dp_reference *reference, int64_t sample, const float *noisy,
+                            const float *clean);
+
 /** Set the precision of the next pass; NULL: noise off. */
 void dp_engine_set_precision(dp_engine *engine, const double *repetitions);
 
 /** Make the reverse plan and each worker's run, once. */
 dp_status dp_engine_prepare_reverse(dp_engine *engine, dp_error *err);
+
+/** Each worker's room for gradients of perturbed weights, once. */
+dp_status dp_engine_prepare_weights(dp_engine *engine, dp_error *err);
 
 /* What a pass leaves for every sample and trial, [trials, samples] of `bytes` each. */
 typedef struct dp_pass_result {
@@ -129,6 +138,13 @@ const dp_tensor *dp_noisy_operand(void *worker, int site, int k, const dp_tensor
 
 /** What recurrent states are on their way into a product: quantised as the site's inputs are. */
 void dp_noisy_state(void *worker, int site, float *values, int64_t count);
+
+/** The normals of a site's outputs for one sample of the batch at hand, and of its weights for the batch. */
+dp_stream dp_noisy_output_stream(const dp_worker *worker, int site, int64_t sample);
+dp_stream dp_noisy_weight_stream(const dp_worker *worker, int site);
+
+/* Normals drawn at a time: they stay in the first-level cache, and a worker has room for them. */
+enum { DP_DRAWS = 4096 };
 
 /** Quantisers, stored weights and noise at K = 1 from what the survey saw. Errors: DP_EMEMORY, DP_EFORMAT. */
 dp_status dp_engine_characterise(dp_engine *engine, dp_error *err);

@@ -225,6 +225,33 @@ void dp_conv_norms(const dp_conv *g, const float *x, const float *mu, float *nor
     }
 }
 
+/* out[T,H,W] = sum of in [OT,OH,OW] over the patches that each input is in */
+static void box_adjoint(const dp_conv *g, const float *in, float *out) {
+    int64_t stride = g->stride[2];
+    zero(out, dp_conv_plane(g));
+    for (int64_t k = 0; k < dp_conv_taps(g); k++) {
+        const reach r = tap_reach(g, k);
+        const span t = r.at[0], h = r.at[1], v = r.at[2];
+        for (int64_t slice = t.begin; slice < t.end; slice++)
+            for (int64_t row = h.begin; row < h.end; row++)
+                scatter_add(in + (slice * g->out[1] + row) * g->out[2] + v.begin, stride,
+                            out + row_start(g, &r, slice, row) + v.begin * stride, v.end - v.begin);
+    }
+}
+
+void dp_conv_norms_adjoint(const dp_conv *g, const float *x, const float *mu, const float *g_norms,
+                           const dp_conv_norms_target *to) {
+    int64_t channels = g->channels / g->groups, plane = dp_conv_plane(g);
+    float *gx = to->gx;
+    for (int64_t group = 0; group < g->groups; group++, g_norms += dp_conv_positions(g)) {
+        box_adjoint(g, g_norms, to->scratch);
+        for (int64_t c = 0; c < channels; c++, x += plane, gx += plane) {
+            float m = mu ? mu[group * channels + c] : 0.0F;
+            for (int64_t i = 0; i < plane; i++) gx[i] += 2 * (x[i] - m) * to->scratch[i];
+        }
+    }
+}
+
 void dp_conv_depthwise_forward(const dp_conv *g, const float *x, const float *w, float *y) {
     int64_t width = g->out[2], stride = g->stride[2];
     zero(y, g->channels * dp_conv_positions(g));

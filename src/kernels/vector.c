@@ -65,6 +65,46 @@ DP_CLONES double dp_vector_weighted_norm2(const float *g, const float *s, int64_
     return sum;
 }
 
+DP_CLONES double dp_vector_dot(const float *g, const float *z, int64_t count) {
+    double sum = 0;
+    for (int64_t start = 0; start < count; start += BLOCK) {
+        int64_t end = start + BLOCK < count ? start + BLOCK : count, i = start;
+        float lanes[LANES] = {0};
+        for (; i + LANES <= end; i += LANES)
+            for (int l = 0; l < LANES; l++) lanes[l] += g[i + l] * z[i + l];
+        for (int l = 0; i < end; i++, l++) lanes[l] += g[i] * z[i];
+        sum += fold_lanes(lanes);
+    }
+    return sum;
+}
+
+DP_CLONES double dp_vector_rooted_dot(const float ab[2], const float *s, const float *const gz[2],
+                                      int64_t count) {
+    const float *g = gz[0], *z = gz[1];
+    float a = ab[0], b = ab[1];
+    double sum = 0;
+    for (int64_t start = 0; start < count; start += BLOCK) {
+        int64_t end = start + BLOCK < count ? start + BLOCK : count, i = start;
+        float lanes[LANES] = {0};
+        for (; i + LANES <= end; i += LANES)
+            for (int l = 0; l < LANES; l++)
+                lanes[l] += g[i + l] * z[i + l] * sqrtf(a * s[i + l] + b);
+        for (int l = 0; i < end; i++, l++) lanes[l] += g[i] * z[i] * sqrtf(a * s[i] + b);
+        sum += fold_lanes(lanes);
+    }
+    return sum;
+}
+
+DP_CLONES void dp_vector_add_rooted_slope(const float ab[2], const float *s,
+                                          const float *const gz[2], float *to, int64_t count) {
+    const float *g = gz[0], *z = gz[1];
+    float a = ab[0], b = ab[1];
+    for (int64_t i = 0; i < count; i++) {
+        float root = sqrtf(a * s[i] + b);
+        to[i] += root > 0 ? 0.5F * a * g[i] * z[i] / root : 0;
+    }
+}
+
 DP_CLONES double dp_vector_sum(const float *x, int64_t count) {
     double sum = 0;
     for (int64_t start = 0; start < count; start += BLOCK) {

@@ -68,6 +68,8 @@ typedef struct dp_product {
     const float *x2; /* [positions] squared norm of each left operand; NULL unless port->norms */
     const float *
         w2; /* [channels] squared norms of the right operand where it is an activation, else NULL */
+    /* adjoint, where port->x2_grad is there: [positions] and [channels], the port adds the loss's gradient by x2 and w2 */
+    float *x2_grad, *w2_grad;
     const double *
         weight_grad2; /* [channels] squared norm of this sample's weight gradient, when port->weight_grads: told with one of the sample's blocks, NULL with the others */
 } dp_product;
@@ -86,6 +88,12 @@ typedef struct dp_site_port {
     bool norms;              /* x2 and w2 are wanted */
     bool weight_grads;       /* adjoint: weight_grad2 is wanted */
     float *x2[DP_MAX_SLOTS]; /* [site.norms] forward writes, adjoint reads */
+    /*
+     * [site.norms], as x2 is; adjoint only. Noise may grow with an operand's norm, so the loss depends on that too: the port adds
+     * its gradient by x2 when it is shown a block, and the operator then adds 2 (x - mu) x2_grad to its operands' gradients.
+     * NULL: norms count as constants.
+     */
+    float *x2_grad[DP_MAX_SLOTS];
     const float *mu
         [DP_MAX_SLOTS]; /* [site.inputs] subtracted from the inputs before norms are taken; NULL: zero */
 } dp_site_port;

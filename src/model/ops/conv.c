@@ -100,9 +100,9 @@ void dp_conv_show(const dp_op_args *a, const dp_conv *g, dp_conv_place at, float
         .position_stride = 1,
         .weight_grad2 = weight_grad2,
     };
-    if (a->port->norms)
-        block.x2 = a->port->x2[0] + (at.image * g->groups + at.group) * positions +
-                   at.row * dp_conv_width(g);
+    int64_t norms = (at.image * g->groups + at.group) * positions + at.row * dp_conv_width(g);
+    if (a->port->norms) block.x2 = a->port->x2[0] + norms;
+    if (a->port->x2_grad[0]) block.x2_grad = a->port->x2_grad[0] + norms;
     a->port->product(a->port->self, &block);
 }
 

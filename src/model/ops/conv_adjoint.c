@@ -21,9 +21,9 @@ static int64_t block_rows(const dp_conv *g) {
     return rows < all ? rows : all;
 }
 
-/* Scratch: columns of a block, the weights' gradient of a group, the gradient's row norms. */
+/* Scratch: columns of a block, the weights' gradient of a group, patch norms' workspace, the gradient's row norms. */
 typedef struct workspace {
-    float *columns, *weights;
+    float *columns, *weights, *norms;
     double *norm2;
     size_t bytes;
 } workspace;
@@ -37,15 +37,17 @@ static workspace divide_scratch(const dp_op_args *a, const dp_conv *g) {
     bool gradients =
         (a->port && a->port->weight_grads) || !(a->constant & 2U) || (a->grad_in && a->grad_in[1]);
     size_t channels = (size_t)(depthwise ? g->out_channels : g->out_channels / g->groups);
-    size_t columns = 0, weights = 0;
+    size_t columns = 0, weights = 0, norms = even((size_t)dp_conv_plane(g));
     if (!dp_conv_pointwise(g) && !depthwise)
         columns = even((size_t)(dp_conv_depth(g) * block_rows(g) * dp_conv_width(g)));
     if (gradients) weights = even(channels * (size_t)dp_conv_depth(g));
-    workspace ws = {.bytes = (columns + weights) * sizeof(float) + channels * sizeof(double)};
+    workspace ws = {.bytes =
+                        (columns + weights + norms) * sizeof(float) + channels * sizeof(double)};
     if (!a->scratch) return ws;
     ws.columns = a->scratch;
     ws.weights = ws.columns + columns;
-    ws.norm2 = (double *)(void *)(ws.weights + weights);
+    ws.norms = ws.weights + weights;
+    ws.norm2 = (double *)(void *)(ws.norms + norms);
     return ws;
 }
 
@@ -135,6 +137,15 @@ static void add_inputs(const dp_op_args *a, const dp_conv *g, dp_conv_place at, 
     }
 }
 
+/* Norms of patches are sums over inputs too. */
+static void add_norms(const dp_op_args *a, const dp_conv *g, int64_t image, const workspace *ws) {
+    if (!a->grad_in[0] || !a->port || !a->port->x2_grad[0]) return;
+    int64_t in = image * g->channels * dp_conv_plane(g);
+    dp_conv_norms_adjoint(g, (const float *)a->in[0]->data + in, a->port->mu[0],
+                          a->port->x2_grad[0] + image * g->groups * dp_conv_positions(g),
+                          &(dp_conv_norms_target){(float *)a->grad_in[0]->data + in, ws->norms});
+}
+
 static void add_bias_gradient(const dp_op_args *a, const dp_conv *g) {
     if (!dp_op_has(a, 2) || !a->grad_in[2]) return;
     int64_t positions = dp_conv_positions(g);
@@ -199,6 +210,7 @@ dp_status dp_conv_adjoint(const dp_op_args *a, dp_error *err) {
         else
             for (int64_t group = 0; group < g.groups; group++)
                 adjoint_group(a, &g, images, group, &ws);
+        for (int64_t image = n; image < n + share; image++) add_norms(a, &g, image, &ws);
     }
     add_bias_gradient(a, &g);
     return DP_OK;

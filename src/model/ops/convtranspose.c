@@ -113,7 +113,9 @@ static void show(const dp_op_args *a, const dp_conv *g, place at, float *y, cons
                           .position_stride = 1,
                           .weight_grad2 = norm2};
     product.element = (at.image % share * g->channels + product.first_channel) * plane;
-    if (a->port->norms) product.x2 = a->port->x2[0] + (at.image * g->groups + at.group) * plane;
+    int64_t norms = (at.image * g->groups + at.group) * plane;
+    if (a->port->norms) product.x2 = a->port->x2[0] + norms;
+    if (a->port->x2_grad[0]) product.x2_grad = a->port->x2_grad[0] + norms;
     a->port->product(a->port->self, &product);
 }
 
@@ -241,6 +243,23 @@ static const double *gradient_norms(const dp_op_args *a, const dp_conv *g, const
     return ws->norm2;
 }
 
+/* The way back of take_norms. */
+static void add_norms(const dp_op_args *a, const dp_conv *g, place at, const workspace *ws) {
+    if (!a->port || !a->port->x2_grad[0] || !dp_grad_in(a, 0)) return;
+    int64_t positions = dp_conv_positions(g), plane = dp_conv_plane(g);
+    const float *x = (const float *)a->in[0]->data + input_at(g, at), *mu = a->port->mu[0];
+    float *gx = dp_grad_in(a, 0) + input_at(g, at);
+    dp_conv one = *g;
+    one.channels = one.out_channels = one.groups = 1;
+    for (int64_t i = 0; i < dp_conv_taps(g); i++) ws->ones[i] = 1;
+    dp_conv_depthwise_forward(&one, a->port->x2_grad[0] + (at.image * g->groups + at.group) * plane,
+                              ws->ones, ws->energy);
+    for (int64_t c = 0; c < group_inputs(g); c++, x += positions, gx += positions) {
+        float m = mu ? mu[at.group * group_inputs(g) + c] : 0.0F;
+        for (int64_t i = 0; i < positions; i++) gx[i] += 2 * (x[i] - m) * ws->energy[i];
+    }
+}
+
 static void add_bias(const dp_op_args *a, const dp_conv *g) {
     float *gb = dp_grad_in(a, 2);
     const float *gy = dp_grad_out(a, 0);
@@ -267,6 +286,7 @@ static dp_status convtranspose_adjoint(const dp_op_args *a, dp_error *err) {
                 adjoint_image(a, &g, at, &ws);
                 bool last = image == first + share - 1;
                 show(a, &g, at, a->grad_out[0]->data, last ? gradient_norms(a, &g, &ws) : NULL);
+                add_norms(a, &g, at, &ws);
             }
         }
     add_bias(a, &g);

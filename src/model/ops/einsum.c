@@ -271,9 +271,12 @@ static void show_block(const dp_op_args *a, const contraction *c, const workspac
                           .channel_stride = 1,
                           .position_stride = n};
     if (c->kind == WEIGHTS) product.first_channel = b.matrix * n;
+    int64_t right = c->batch.size * c->rows.size + b.matrix * n;
+    float *grad = a->port->x2_grad[0];
     if (a->port->norms) product.x2 = a->port->x2[0] + row;
-    if (a->port->norms && c->kind == ACTIVATIONS)
-        product.w2 = a->port->x2[0] + c->batch.size * c->rows.size + b.matrix * n;
+    if (grad) product.x2_grad = grad + row;
+    if (a->port->norms && c->kind == ACTIVATIONS) product.w2 = a->port->x2[0] + right;
+    if (grad && c->kind == ACTIVATIONS) product.w2_grad = grad + right;
     if (gradient) product.weight_grad2 = gradient_norms(a, c, ws, b);
     a->port->product(a->port->self, &product);
 }
@@ -372,12 +375,25 @@ static void operand_gradient(const contraction *c, const workspace *ws, int oper
     }
 }
 
+/* The way back of take_norms: the operand's gradient, row by row, += 2 x g. */
+static void add_norms(const dp_op_args *a, const contraction *c, const workspace *ws, int operand) {
+    bool left = operand == c->left;
+    if (!a->port || !a->port->x2_grad[0] || c->kind == DIGITAL) return;
+    if (!left && c->kind == WEIGHTS) return;
+    const float *g = a->port->x2_grad[0] + (left ? 0 : c->batch.size * c->rows.size);
+    float *x = left ? ws->left : ws->right;
+    int64_t rows = c->batch.size * (left ? c->rows.size : c->columns.size), depth = c->depth.size;
+    gather_operand(a, c, operand, x);
+    for (int64_t i = 0; i < rows * depth; i++) ws->gradient[i] += 2 * x[i] * g[i / depth];
+}
+
 static void add_gradient(const dp_op_args *a, const contraction *c, const workspace *ws,
                          int operand) {
     float *grad = dp_grad_in(a, operand);
     if (!grad) return;
     gather_operand(a, c, 1 - operand, operand == c->left ? ws->right : ws->left);
     operand_gradient(c, ws, operand);
+    add_norms(a, c, ws, operand);
     dp_walk to = operand_walk(a, c, operand), w = dp_walk_back(&to);
     dp_walk_add(&w, ws->gradient, grad);
 }

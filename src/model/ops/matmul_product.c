@@ -100,6 +100,7 @@ static void take_norms(const dp_op_args *a, const dp_matmul *p) {
 static dp_product describe(const dp_op_args *a, const dp_matmul *p, const int64_t at[4]) {
     int64_t sample = at[0], index = at[1], first = at[2], rows = at[3];
     const float *x2 = a->port->norms ? a->port->x2[0] : NULL;
+    float *grad = a->port->x2_grad[0];
     dp_product block = {.sample = sample, .position_stride = p->n, .channel_stride = 1};
     block.positions = rows;
     block.channels = p->n;
@@ -109,10 +110,14 @@ static dp_product describe(const dp_op_args *a, const dp_matmul *p, const int64_
         block.positions = p->n;
         block.channels = p->m;
         block.x2 = x2 ? x2 + index * p->n : NULL;
+        block.x2_grad = grad ? grad + index * p->n : NULL;
         return block;
     }
     block.x2 = x2 ? x2 + index * p->m + first : NULL;
-    if (p->kind == DP_ACTIVATIONS) block.w2 = x2 ? x2 + p->rows_total + index * p->n : NULL;
+    block.x2_grad = grad ? grad + index * p->m + first : NULL;
+    if (p->kind != DP_ACTIVATIONS) return block;
+    block.w2 = x2 ? x2 + p->rows_total + index * p->n : NULL;
+    block.w2_grad = grad ? grad + p->rows_total + index * p->n : NULL;
     return block;
 }
 
@@ -249,6 +254,34 @@ static void adjoint_right(const dp_op_args *a, const dp_matmul *p, int64_t i, co
     dp_gemm_run(&g);
 }
 
+/* gx[i] += 2 (x[i] - mu) g[line of i], for lines that are rows of D numbers or columns of them */
+static void add_line_norms(const float *x, const int64_t shape[2], bool columns, const float *mu,
+                           const float *g, float *gx) {
+    int64_t lines = shape[0], depth = shape[1];
+    int64_t line_step = columns ? 1 : depth, step = columns ? lines : 1;
+    for (int64_t l = 0; l < lines; l++)
+        for (int64_t d = 0; d < depth; d++) {
+            int64_t at = l * line_step + d * step;
+            gx[at] += 2 * (mu ? x[at] - mu[d] : x[at]) * g[l];
+        }
+}
+
+/* The way back of take_norms. */
+static void add_norms(const dp_op_args *a, const dp_matmul *p) {
+    if (!a->port || !a->port->x2_grad[0]) return;
+    bool both = p->kind == DP_ACTIVATIONS;
+    for (int k = 0; k < 2; k++) {
+        if (!a->grad_in[k] || p->kind == (k == 0 ? DP_WEIGHTS_LEFT : DP_WEIGHTS_RIGHT)) continue;
+        int64_t lines = k == 0 ? p->m : p->n;
+        const float *g = a->port->x2_grad[0] + (k == 1 && both ? p->rows_total : 0);
+        for (int64_t i = 0; i < p->batch; i++)
+            add_line_norms(operand(a, p, k, i), (int64_t[]){lines, p->depth},
+                           k == 0 ? p->transpose[0] : !p->transpose[1],
+                           both ? NULL : a->port->mu[0], g + i * lines,
+                           (float *)a->grad_in[k]->data + matrix_offset(p, k, i));
+    }
+}
+
 static void adjoint_operands(const dp_op_args *a, const dp_matmul *p, const float *gy) {
     for (int64_t i = 0; i < p->batch; i++, gy += p->m * p->n) {
         if (a->grad_in[0]) adjoint_left(a, p, i, gy);
@@ -268,6 +301,7 @@ dp_status dp_matmul_adjoint(const dp_op_args *a, dp_error *err) {
     }
     show(a, &p, gy, true);
     adjoint_operands(a, &p, gy);
+    add_norms(a, &p);
     return DP_OK;
 }
 

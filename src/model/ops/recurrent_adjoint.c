@@ -51,6 +51,44 @@ static void adjoint_cells(const dp_recurrence *p, int part, int64_t step) {
     }
 }
 
+static void show_step(const dp_recurrence *p, int part, int64_t step) {
+    const dp_recurrent *r = &p->r;
+    for (int64_t row = 0; row < r->rows; row++)
+        if (step < length(p, row))
+            dp_recurrence_show(p, &(dp_recurrence_block){DP_SLOT_RECURRENT, part, row,
+                                                         time_of(p, row, step), 1,
+                                                         p->g_step_r + row * r->width, NULL});
+}
+
+/* The left operand of a row's product at a step, before its converter. */
+static void read_operand(const dp_recurrence *p, int part, const int64_t at[2], float *to) {
+    dp_cell_step s = dp_recurrence_step(p, at[0], at[1]);
+    s.operand = to;
+    if (part == 0)
+        memcpy(to, s.h_before, (size_t)p->r.hidden * sizeof(float));
+    else
+        p->r.cell->operand(&s);
+}
+
+/* grad [N, H] += 2 x g, g the gradients by the norms of the step's operands x */
+static void through_norms(const dp_recurrence *p, int part, int64_t step, float *grad) {
+    const dp_recurrent *r = &p->r;
+    const dp_site_port *port = p->a->port;
+    int64_t hidden = r->hidden, count = r->rows * hidden;
+    if (!dp_recurrence_norm_grads(p, DP_SLOT_RECURRENT, part, 0)) return;
+    memset(p->operand, 0, (size_t)count * sizeof(float));
+    for (int64_t row = 0; row < r->rows; row++)
+        if (step < length(p, row))
+            read_operand(p, part, (int64_t[]){row, step}, p->operand + row * hidden);
+    if (port->operand) port->operand(port->self, DP_SLOT_RECURRENT, p->operand, count);
+    for (int64_t row = 0; row < r->rows; row++) {
+        if (step >= length(p, row)) continue;
+        float g =
+            2 * dp_recurrence_norm_grads(p, DP_SLOT_RECURRENT, part, row)[time_of(p, row, step)];
+        for (int64_t i = row * hidden; i < (row + 1) * hidden; i++) grad[i] += g * p->operand[i];
+    }
+}
+
 /* Rows that are over at this step have no gradients in it, and keep those of their states. */
 static void adjoint_step(const dp_recurrence *p, int64_t step) {
     const dp_recurrent *r = &p->r;
@@ -66,7 +104,9 @@ static void adjoint_step(const dp_recurrence *p, int64_t step) {
         float *grad = part ? p->g_operand : p->gh;
         if (part) memset(grad, 0, (size_t)(r->rows * r->hidden) * sizeof(float));
         adjoint_cells(p, part, step);
+        show_step(p, part, step);
         through_recurrent(p, part, grad);
+        through_norms(p, part, step, grad);
     }
     for (int64_t row = 0; row < r->rows; row++) {
         if (step >= length(p, row)) continue;
@@ -83,14 +123,9 @@ static void collect_history(const dp_recurrence *p, int part) {
     const dp_site_port *port = p->a->port;
     memset(p->history, 0, (size_t)count * sizeof(float));
     for (int64_t row = 0; row < r->rows; row++)
-        for (int64_t step = 0; step < length(p, row); step++) {
-            dp_cell_step s = dp_recurrence_step(p, row, step);
-            s.operand = p->history + (row * r->steps + time_of(p, row, step)) * hidden;
-            if (part == 0)
-                memcpy(s.operand, s.h_before, (size_t)hidden * sizeof(float));
-            else
-                r->cell->operand(&s);
-        }
+        for (int64_t step = 0; step < length(p, row); step++)
+            read_operand(p, part, (int64_t[]){row, step},
+                         p->history + (row * r->steps + time_of(p, row, step)) * hidden);
     if (port && port->operand) port->operand(port->self, DP_SLOT_RECURRENT, p->history, count);
 }
 
@@ -144,14 +179,15 @@ static const double *gradient_norms(const dp_recurrence *p, const dp_recurrence_
     return p->norm2 + first;
 }
 
-/* Gradients at a slot's products: shown to the port, and taken to the weights. */
+/* Gradients at a slot's products, taken to the weights; those of inputs are shown to the port now, all steps at once. */
 static void finish_slot(const dp_recurrence *p, int slot, int part, float *gradients) {
     const dp_recurrent *r = &p->r;
     float *g_weights = gradient_in(p, slot == DP_SLOT_INPUT ? DP_IN_W : DP_IN_R,
                                    r->width * (slot == DP_SLOT_INPUT ? r->inputs : r->hidden));
     for (int64_t row = 0; row < r->rows; row++) {
-        dp_recurrence_block b = {
-            slot, part, row, 0, length(p, row), gradients + row * r->steps * r->width, NULL};
+        int64_t steps = slot == DP_SLOT_INPUT ? length(p, row) : 0; /* others have been shown */
+        dp_recurrence_block b = {slot, part, row, 0, steps, gradients + row * r->steps * r->width,
+                                 NULL};
         b.weight_grad2 = gradient_norms(p, &b);
         dp_recurrence_show(p, &b);
         if (g_weights) weight_gradient(p, &b, 1.0F, g_weights);
@@ -200,10 +236,24 @@ static void adjoint_direction(const dp_recurrence *p) {
     }
 }
 
+/* Norms of inputs are common to the directions. */
+static void finish_norms(const dp_recurrence *p) {
+    const dp_recurrent *r = &p->r;
+    float *gx = dp_grad_in(p->a, DP_IN_X);
+    const float *g = dp_recurrence_norm_grads(p, DP_SLOT_INPUT, 0, 0), *x = input(p, DP_IN_X);
+    for (int64_t i = 0; gx && g && i < r->rows * r->steps; i++) {
+        const float *mu = p->a->port->mu[DP_SLOT_INPUT];
+        int64_t at = x_row(p, i / r->steps) + i % r->steps * x_step(p);
+        for (int64_t c = 0; c < r->inputs; c++)
+            gx[at + c] += 2 * (mu ? x[at + c] - mu[c] : x[at + c]) * g[i];
+    }
+}
+
 dp_status dp_recurrent_adjoint(const dp_op_args *a, dp_error *err) {
     dp_recurrence p;
     dp_status status = dp_recurrence_open(&p, a, err);
     if (status != DP_OK) return status;
     for (p.direction = 0; p.direction < p.r.directions; p.direction++) adjoint_direction(&p);
+    finish_norms(&p);
     return DP_OK;
 }

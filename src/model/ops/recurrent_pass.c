@@ -84,12 +84,20 @@ dp_cell_step dp_recurrence_step(const dp_recurrence *p, int64_t row, int64_t ste
 }
 
 /* Norms of slot 0 are [N, T], the same for all directions; of slot 1 [parts, D, N, T]. */
+static int64_t norms_at(const dp_recurrence *p, int slot, int part, int64_t row) {
+    const dp_recurrent *r = &p->r;
+    if (slot == DP_SLOT_INPUT) return row * r->steps;
+    return part * r->directions * r->rows * r->steps + place(p, row, 0);
+}
+
 float *dp_recurrence_norms(const dp_recurrence *p, int slot, int part, int64_t row) {
     if (!analog(p, slot) || !p->a->port->norms) return NULL;
-    const dp_recurrent *r = &p->r;
-    float *x2 = p->a->port->x2[slot];
-    if (slot == DP_SLOT_INPUT) return x2 + row * r->steps;
-    return x2 + part * r->directions * r->rows * r->steps + place(p, row, 0);
+    return p->a->port->x2[slot] + norms_at(p, slot, part, row);
+}
+
+float *dp_recurrence_norm_grads(const dp_recurrence *p, int slot, int part, int64_t row) {
+    if (!analog(p, slot) || !p->a->port->x2_grad[slot]) return NULL;
+    return p->a->port->x2_grad[slot] + norms_at(p, slot, part, row);
 }
 
 void dp_recurrence_show(const dp_recurrence *p, const dp_recurrence_block *b) {
@@ -99,6 +107,7 @@ void dp_recurrence_show(const dp_recurrence *p, const dp_recurrence_block *b) {
     int64_t gate = first_of(p, b), end = end_of(p, b);
     int64_t step = (p->direction * share + inside) * r->steps + b->first;
     const float *x2 = dp_recurrence_norms(p, b->slot, b->part, b->row);
+    float *x2_grad = dp_recurrence_norm_grads(p, b->slot, b->part, b->row);
     dp_product product = {.slot = b->slot,
                           .sample = b->row / share,
                           .element = step * r->width + gate,
@@ -109,6 +118,7 @@ void dp_recurrence_show(const dp_recurrence *p, const dp_recurrence_block *b) {
                           .channel_stride = 1,
                           .position_stride = r->width,
                           .x2 = x2 ? x2 + b->first : NULL,
+                          .x2_grad = x2_grad ? x2_grad + b->first : NULL,
                           .weight_grad2 = b->weight_grad2};
     p->a->port->product(p->a->port->self, &product);
 }

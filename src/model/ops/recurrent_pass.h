@@ -47,6 +47,9 @@ dp_cell_step dp_recurrence_step(const dp_recurrence *p, int64_t row, int64_t ste
 /** Squared norms [T] of a row's left operands; NULL where nobody wants them. Those of slot 0 are the same for all directions. */
 float *dp_recurrence_norms(const dp_recurrence *p, int slot, int part, int64_t row);
 
+/** Their gradients, likewise. */
+float *dp_recurrence_norm_grads(const dp_recurrence *p, int slot, int part, int64_t row);
+
 /** Tell the port, if there is one. */
 void dp_recurrence_show(const dp_recurrence *p, const dp_recurrence_block *b);
 
