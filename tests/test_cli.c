@@ -42,7 +42,6 @@ static const struct {
     {LEARN "second.onnx", "'second.onnx' is one argument too many"},
     {LEARN "-- --json", "'--json' is one argument too many"},
     {LEARN "--max-drop 1 --max-drop 2", "--max-drop is given twice"},
-    {LEARN "--max-drop 1 --max-loss 2", "contradict"},
     {LEARN "--max-drop 1 --check c --check-fraction 0.3", "contradict"},
     {LEARN "--max-drop two", "'two' is not a number"},
     {LEARN "--max-drop 0", "0 to 100"},

@@ -48,7 +48,8 @@ static void bench_open(bench *b, dp_quantity quantity, double budget) {
     b->options.trials = TRIALS;
     dp_search *s = &b->s;
     *s = (dp_search){.options = &b->options, .hardware = &b->r.hardware, .engine = b->r.engine};
-    s->criterion = (dp_criterion){.quantity = quantity, .budget = budget, .confidence = 0.95};
+    s->criteria[0] = (dp_criterion){.quantity = quantity, .budget = budget, .confidence = 0.95};
+    s->n_criteria = 1;
     open_half(b, &s->learn, b->half[0]);
     open_half(b, &s->check, b->half[1]);
     ck_dp_ok(dp_units_create(&s->units, s->engine, s->hardware, &b->options, &err));
@@ -89,7 +90,7 @@ static dp_verdict verdict_at(bench *b, const dp_family *f, double t, uint32_t fi
     ck_dp_ok(dp_search_evaluate(s, &s->learn, b->k, range, &err));
     dp_outcome o = {dp_reference_scores(s->learn.reference), s->learn.scores, s->learn.samples,
                     trials};
-    ck_dp_ok(dp_criterion_judge(&s->criterion, &o, s->check.samples, &v, &err));
+    ck_dp_ok(dp_criterion_judge(&s->criteria[0], &o, s->check.samples, &v, &err));
     return v;
 }
 
@@ -114,8 +115,8 @@ START_TEST(the_scale_is_the_smallest_that_meets_the_budget) {
     ck_assert(t >= low * (1 - 1e-9) && t <= high * (1 + 1e-9));
     dp_verdict at = verdict_at(&b, &f, t, first, TRIALS);
     dp_verdict below = verdict_at(&b, &f, t * exp(-2 * scale.tolerance), first, TRIALS);
-    ck_assert_msg(at.upper <= b.s.criterion.budget, "%g at t = %g", at.upper, t);
-    ck_assert_msg(below.upper > b.s.criterion.budget, "%g below t = %g", below.upper, t);
+    ck_assert_msg(at.upper <= b.s.criteria[0].budget, "%g at t = %g", at.upper, t);
+    ck_assert_msg(below.upper > b.s.criteria[0].budget, "%g below t = %g", below.upper, t);
     bench_close(&b);
 }
 END_TEST
@@ -177,7 +178,7 @@ START_TEST(what_is_accepted_is_within_the_budget_on_levels_and_near_a_failure) {
     uint32_t before = b.s.next_trial;
     ck_dp_ok(dp_accept(&b.s, &f, t, &a, &err));
     ck_assert(a.passed && a.checks >= 1 && a.checks <= 12);
-    ck_assert_uint_eq(b.s.next_trial, before + (uint32_t)a.checks * TRIALS); /* fresh ones each */
+    ck_assert_uint_eq(b.s.next_trial, before); /* the check set has draws of its own */
     bool drop = goals[goal].quantity == DP_DROP;
     double upper = drop ? a.measure.drop_upper / 100 : a.measure.rise_upper;
     ck_assert_double_le(upper, goals[goal].budget);
@@ -209,19 +210,47 @@ START_TEST(acceptance_climbs_until_it_passes_or_the_hardware_ends) {
 }
 END_TEST
 
-START_TEST(measuring_asks_once_with_fresh_draws) {
+/* What passed is what measuring it again says: looks do not differ by their luck. */
+START_TEST(every_look_has_the_same_draws) {
+    bench b;
+    double k[CHANNELS], again[CHANNELS];
+    bench_open(&b, goals[_i].quantity, goals[_i].budget);
+    dp_family f = family(&b, 1);
+    dp_acceptance a = {.k = k}, other = {.k = again};
+    ck_dp_ok(dp_accept(&b.s, &f, 100, &a, &err));
+    ck_assert(a.passed);
+    memcpy(again, k, sizeof k);
+    b.s.next_trial = 77;
+    ck_dp_ok(dp_accept_measure(&b.s, &other, &err));
+    ck_assert_int_eq(other.checks, 1);
+    ck_assert_double_eq(other.measure.drop_upper, a.measure.drop_upper);
+    ck_assert_double_eq(other.measure.rise_upper, a.measure.rise_upper);
+    bench_close(&b);
+}
+END_TEST
+
+/* Both budgets hold, and what is called active is the one that is nearer to its limit. */
+START_TEST(several_budgets_are_asked_together) {
+    static const double rises[] = {0.01, 0.05, 0.3, 2};
     bench b;
     double k[CHANNELS];
-    bench_open(&b, DP_RISE, 0.05);
-    for (int u = 0; u < CHANNELS; u++) k[u] = 30;
-    dp_acceptance a = {.k = k}, again = {.k = k};
-    b.s.next_trial = 5;
-    ck_dp_ok(dp_accept_measure(&b.s, &a, &err));
-    ck_assert_uint_eq(b.s.next_trial, 5 + TRIALS);
-    ck_assert_int_eq(a.checks, 1);
-    ck_dp_ok(dp_accept_measure(&b.s, &again, &err));
-    ck_assert(a.measure.rise != again.measure.rise);
-    ck_assert_double_eq_tol(a.measure.rise, again.measure.rise, 0.2 * a.measure.rise);
+    bench_open(&b, DP_DROP, 0.1);
+    b.s.criteria[1] = b.s.criteria[0];
+    b.s.criteria[1].quantity = DP_RISE;
+    b.s.criteria[1].budget = rises[_i];
+    b.s.n_criteria = 2;
+    dp_family f = family(&b, 1);
+    dp_scale scale = {.guess = 10, .tolerance = 0.25, .trials = TRIALS};
+    dp_acceptance a = {.k = k};
+    double t;
+    ck_dp_ok(dp_scale_find(&b.s, &f, &scale, &t, &err));
+    ck_dp_ok(dp_accept(&b.s, &f, t, &a, &err));
+    double drop = a.measure.drop_upper / 10, rise = a.measure.rise_upper / rises[_i];
+    ck_assert(a.passed && drop <= 1 && rise <= 1);
+    ck_assert_double_ge(fmax(drop, rise), 0.9);
+    ck_assert_int_eq(a.active, rise > drop ? DP_RISE : DP_DROP);
+    if (_i == 0) ck_assert_int_eq(a.active, DP_RISE);
+    if (_i == 3) ck_assert_int_eq(a.active, DP_DROP);
     bench_close(&b);
 }
 END_TEST
@@ -237,8 +266,9 @@ Suite *test_scale_suite(void) {
     tcase_add_test(tcase, matched_families_diverge_alike);
     tcase_add_loop_test(tcase, what_is_accepted_is_within_the_budget_on_levels_and_near_a_failure,
                         0, 2 * GOALS);
+    tcase_add_loop_test(tcase, every_look_has_the_same_draws, 0, GOALS);
+    tcase_add_loop_test(tcase, several_budgets_are_asked_together, 0, 4);
     tcase_add_loop_test(tcase, acceptance_climbs_until_it_passes_or_the_hardware_ends, 0, 2);
-    tcase_add_test(tcase, measuring_asks_once_with_fresh_draws);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -94,6 +94,7 @@ static void make_sample(void) {
                            .status = (char *)"accepted",
                            .confidence = 0.95,
                            .checks = 2,
+                           .checks_uniform = 1,
                            .passes = 31.5,
                            .clean = measure(0.8),
                            .learned = measure(0.79),
@@ -161,7 +162,8 @@ START_TEST(everything_written_is_read_back) {
     ck_assert_str_eq(back.check_sha256, "");
     ck_assert_str_eq(back.goal, sample.goal);
     ck_assert_str_eq(back.status, sample.status);
-    ck_assert(back.confidence == 0.95 && back.checks == 2 && back.passes == 31.5);
+    ck_assert(back.confidence == 0.95 && back.checks == 2 && back.checks_uniform == 1 &&
+              back.passes == 31.5);
     check_measure(&back.clean, &sample.clean);
     check_measure(&back.learned, &sample.learned);
     check_measure(&back.uniform, &sample.uniform);

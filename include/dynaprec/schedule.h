@@ -64,7 +64,7 @@ typedef struct dp_schedule {
     char *goal;   /* as the user gave it: "max-drop 2" */
     char *status; /* "accepted", "unmet", "interrupted", "uniform" */
     double confidence;
-    int checks; /* how often the check set was asked */
+    int checks, checks_uniform; /* how often the check set was asked; for uniform precision */
     double
         passes; /* work: forward passes over as many samples as the learn set has; NaN: not known */
     dp_measure clean, learned, uniform;

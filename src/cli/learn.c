@@ -181,6 +181,7 @@ static void print_json(const task *t) {
     dp_json_number(&json, "check_count", (double)s->check_count);
     dp_json_number(&json, "confidence", s->confidence);
     dp_json_number(&json, "checks", s->checks);
+    dp_json_number(&json, "checks_uniform", s->checks_uniform);
     dp_json_number(&json, "passes", s->passes);
     dp_result_json(&json, "clean", &s->clean, DP_RESULT_CLEAN);
     dp_result_json(&json, "learned", &s->learned, DP_RESULT_NOISY);

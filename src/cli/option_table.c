@@ -112,7 +112,6 @@ const dp_option dp_options[] = {
 /* clang-format on */
 
 const dp_conflict dp_conflicts[] = {
-    {"max-drop", "max-loss", "the search follows one of them"},
     {"check", "check-fraction", "with a file of check samples nothing is set aside"},
     {"schedule", "repetitions", "precision comes from one of them"},
     {"whole", "mean", "arrays are fed as they are"},

@@ -5,27 +5,33 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "learn/approach.h"
 
-enum { MAX_CHECKS = 5, MAX_CLIMBS = 12 };
+/* Draws that are for the check set alone: the same at every look, so that looks and families can be compared. */
+#define CHECK_TRIAL 0x10000000U
 
-/* When to stop asking. A loss follows t smoothly, so that little is left to chance; right and wrong answers do not. */
-typedef struct stop_rule {
-    double close;           /* of dearest failure to cheapest pass */
-    double tight;           /* a pass whose bound is this near to the budget is cheap enough */
-    double least_step, aim; /* how far t moves at least, and the excess that it aims for */
-} stop_rule;
-static const stop_rule rules[] = {
-    [DP_DROP] = {.close = 1.06, .tight = 0.92, .least_step = 0.07, .aim = 1},
-    [DP_RISE] = {.close = 1.015, .tight = 0.98, .least_step = 0.002, .aim = 0.993},
+static const dp_approach_rule rules[] = {
+    [DP_DROP] = {.tight = 0.95, .close = 1.04, .aim = 0.975, .power = 0.9},
+    [DP_RISE] = {.tight = 0.985, .close = 1.01, .aim = 0.993, .power = 1},
 };
-/* A bound this far over the budget after half the draws is not worth the others: stopping for failure needs no correction. */
-static const double hopeless = 1.15;
 
-typedef struct walk {
-    double pass, fail; /* t: cheapest pass (INFINITY: none), dearest failure (0: none) */
-    double pass_excess, fail_excess; /* bound over budget there */
-    int checks;
-} walk;
+/*
+ * A bound this far from the budget after half the draws is not worth the others. Stopping for failure needs no correction;
+ * what is stopped as dearer than needed is not a pass.
+ */
+static const double hopeless = 1.15, needless = 0.85;
+
+typedef struct look {
+    double excess;
+    int active; /* the criterion whose excess it is */
+    int trials;
+    bool whole; /* with all draws */
+} look;
+
+/* Precisions that are known to be on either side of the budget, so that none is asked twice. Shapes: [units]. */
+typedef struct known {
+    double *now, *fail, *above;
+} known;
 
 static dp_outcome outcome_of(const dp_search *s, int trials) {
     return (dp_outcome){.clean = dp_reference_scores(s->check.reference),
@@ -34,123 +40,114 @@ static dp_outcome outcome_of(const dp_search *s, int trials) {
                         .trials = trials};
 }
 
+/* Draws first .. first + count - 1 of the check set's own. */
+static dp_status draw(dp_search *s, const double *k, int first, int count, dp_error *err) {
+    dp_half rest = s->check;
+    rest.scores += (int64_t)first * rest.samples;
+    uint32_t range[2] = {CHECK_TRIAL + (uint32_t)first, (uint32_t)count};
+    return dp_search_evaluate(s, &rest, k, range, err);
+}
+
 /* Ask the check set, first with half the draws. */
-static dp_status ask(dp_search *s, const double *k, double *excess, int *trials, dp_error *err) {
-    uint32_t first = s->next_trial, all = (uint32_t)s->options->trials;
-    s->next_trial += all;
-    dp_verdict verdict = {0};
-    for (uint32_t done = 0; done < all;) {
-        uint32_t count = done == 0 ? (all + 1) / 2 : all - done;
-        dp_half rest = s->check;
-        rest.scores += (int64_t)done * rest.samples;
-        uint32_t range[2] = {first + done, count};
-        dp_status status = dp_search_evaluate(s, &rest, k, range, err);
+static dp_status ask(dp_search *s, const double *k, bool whole, look *l, dp_error *err) {
+    int all = s->options->trials;
+    *l = (look){0};
+    while (l->trials < all) {
+        int count = l->trials == 0 ? (all + 1) / 2 : all - l->trials;
+        dp_status status = draw(s, k, l->trials, count, err);
         if (status != DP_OK) return status;
-        done += count;
-        *trials = (int)done;
-        dp_outcome outcome = outcome_of(s, *trials);
-        status = dp_criterion_judge(&s->criterion, &outcome, 0, &verdict, err);
+        l->trials += count;
+        dp_answer answer;
+        dp_outcome outcome = outcome_of(s, l->trials);
+        status = dp_criteria_judge(s->criteria, s->n_criteria, &outcome, 0, &answer, err);
         if (status != DP_OK) return status;
-        double budget = s->criterion.budget;
-        if (!(verdict.mean <= budget && verdict.upper <= hopeless * budget)) break;
+        l->excess = answer.excess;
+        l->active = answer.active;
+        if (!whole && (answer.mean > 1 || l->excess > hopeless || l->excess < needless)) break;
     }
-    *excess = isfinite(verdict.upper) ? verdict.upper / s->criterion.budget : 1e6;
+    l->whole = l->trials == all;
     return DP_OK;
-}
-
-/* Between a failure and a pass the excess is about a power of t; keep away from the ends, which are known. */
-static double interpolate(const walk *w, const stop_rule *rule) {
-    double fail = log(w->fail_excess / rule->aim),
-           pass = log(fmax(w->pass_excess, 1e-3) / rule->aim);
-    double part = fail > pass ? fail / (fail - pass) : 0.5;
-    part = fmin(0.85, fmax(0.15, part));
-    return exp(log(w->fail) + part * (log(w->pass) - log(w->fail)));
-}
-
-/*
- * The next t to ask: between pass and failure, or onwards by what the excess suggests (noise variance falls as 1/t). Drops
- * fall slower than that, so every failure makes the steps upwards longer.
- */
-static double next_t(const walk *w, const stop_rule *rule) {
-    if (w->fail > 0 && isfinite(w->pass)) return interpolate(w, rule);
-    if (isfinite(w->pass))
-        return w->pass * fmin(1 - rule->least_step, fmax(0.6, w->pass_excess / rule->aim));
-    return w->fail * fmin(2, fmax(1 + w->checks * rule->least_step, w->fail_excess / rule->aim));
-}
-
-static bool finished(const dp_search *s, const dp_family *f, const walk *w, const stop_rule *rule) {
-    double low, high;
-    dp_family_range(s, f, &low, &high);
-    if (!isfinite(w->pass)) return w->checks >= MAX_CLIMBS || w->fail >= high;
-    return w->checks >= MAX_CHECKS || w->pass <= low || w->pass_excess >= rule->tight ||
-           w->pass <= w->fail * rule->close;
 }
 
 static bool same_levels(const dp_search *s, const double *a, const double *b) {
     return memcmp(a, b, (size_t)s->units.count * sizeof *a) == 0;
 }
 
-static dp_status keep(dp_search *s, dp_acceptance *a, const double *k, int trials, dp_error *err) {
-    memcpy(a->k, k, (size_t)s->units.count * sizeof *k);
-    dp_outcome outcome = outcome_of(s, trials);
-    return dp_criterion_measure(&s->criterion, &outcome, &a->measure, err);
+static void copy_levels(const dp_search *s, double *to, const double *from) {
+    memcpy(to, from, (size_t)s->units.count * sizeof *to);
 }
 
-static dp_status step(dp_search *s, const dp_family *f, dp_acceptance *a, walk *w, double *k,
+static dp_status keep(dp_search *s, dp_acceptance *a, const double *k, const look *l,
                       dp_error *err) {
+    copy_levels(s, a->k, k);
+    a->passed = l->whole && l->excess <= 1;
+    a->active = s->criteria[l->active].quantity;
+    dp_outcome outcome = outcome_of(s, l->trials);
+    return dp_criterion_measure(&s->criteria[0], &outcome, &a->measure, err);
+}
+
+/* Rounding may lead back to what is known already. */
+static bool recall(const dp_search *s, dp_approach *w, const known *k, double t, bool whole) {
+    bool failure = w->fail > 0 && same_levels(s, k->now, k->fail);
+    bool above = isfinite(w->above) && same_levels(s, k->now, k->above);
+    if (above && whole && !w->certified) return false;
+    if (failure || above) dp_approach_same(w, t, failure);
+    return failure || above;
+}
+
+static dp_status step(dp_search *s, const dp_family *f, double t, bool whole, dp_approach *w,
+                      known *k, dp_acceptance *a, dp_error *err) {
     dp_rounding rounding = {0};
-    int trials = 0;
-    double excess, t = a->t;
-    dp_status status = dp_family_levels(s, f, t, k, &rounding, err);
-    if (status != DP_OK) return status;
-    if (w->checks > 0 && isfinite(w->pass) && same_levels(s, k, a->k)) {
-        w->pass = t; /* rounding leads back to what has passed already */
-        w->fail = t;
-        return DP_OK;
+    dp_status status = dp_family_levels(s, f, t, k->now, &rounding, err);
+    if (status != DP_OK || recall(s, w, k, t, whole)) return status;
+    look l;
+    if ((status = ask(s, k->now, whole, &l, err)) != DP_OK) return status;
+    dp_approach_look(w, t, l.excess, l.whole);
+    copy_levels(s, l.excess > 1 ? k->fail : k->above, k->now);
+    if (l.excess > 1)
+        a->energy_failed_j = fmax(a->energy_failed_j, dp_units_energy(&s->units, k->now));
+    bool passes = l.excess <= 1 && l.whole;
+    if (!passes && a->passed) return DP_OK;
+    a->t = t;
+    a->rounding = rounding;
+    return keep(s, a, k->now, &l, err);
+}
+
+static dp_status approach(dp_search *s, const dp_family *f, double t, known *k, dp_acceptance *a,
+                          dp_error *err) {
+    double low, high;
+    dp_family_range(s, f, &low, &high);
+    dp_approach w = dp_approach_new(rules[s->criteria[0].quantity], low, high);
+    bool whole = s->options->trials == 1;
+    dp_status status = DP_OK;
+    for (t = fmin(fmax(t, low), high); status == DP_OK && !dp_approach_finished(&w);
+         t = dp_approach_next(&w, &whole)) {
+        status = step(s, f, t, whole || t >= high, &w, k, a, err);
+        w.rule = rules[a->active];
     }
-    if ((status = ask(s, k, &excess, &trials, err)) != DP_OK) return status;
-    w->checks++;
-    bool passes = excess <= 1, better = passes || !a->passed;
-    if (passes) {
-        w->pass = t;
-        w->pass_excess = excess;
-        a->passed = true;
-        a->rounding = rounding;
-    } else {
-        w->fail = fmax(w->fail, t);
-        w->fail_excess = excess;
-        a->energy_failed_j = fmax(a->energy_failed_j, dp_units_energy(&s->units, k));
-    }
-    return better ? keep(s, a, k, trials, err) : DP_OK;
+    a->checks = w.checks;
+    return status;
 }
 
 dp_status dp_accept(dp_search *s, const dp_family *f, double t, dp_acceptance *a, dp_error *err) {
-    double *k = dp_alloc((size_t)s->units.count, sizeof *k), low, high;
-    if (!k) return dp_fail(err, DP_EMEMORY, "no memory for acceptance");
-    walk w = {.pass = INFINITY};
-    const stop_rule *rule = &rules[s->criterion.quantity];
-    dp_family_range(s, f, &low, &high);
-    a->t = fmin(fmax(t, low), high);
+    size_t units = (size_t)s->units.count;
+    known k = {dp_alloc(units, sizeof(double)), dp_alloc(units, sizeof(double)),
+               dp_alloc(units, sizeof(double))};
     a->passed = false;
     a->energy_failed_j = 0;
-    dp_status status = DP_OK;
-    for (;;) {
-        status = step(s, f, a, &w, k, err);
-        if (status != DP_OK || finished(s, f, &w, rule)) break;
-        a->t = fmin(fmax(next_t(&w, rule), low), high);
-    }
-    a->checks = w.checks;
-    a->t = a->passed ? w.pass : w.fail;
-    dp_free(k);
+    dp_status status = k.now && k.fail && k.above
+                           ? approach(s, f, t, &k, a, err)
+                           : dp_fail(err, DP_EMEMORY, "no memory for acceptance");
+    dp_free(k.now);
+    dp_free(k.fail);
+    dp_free(k.above);
     return status;
 }
 
 dp_status dp_accept_measure(dp_search *s, dp_acceptance *a, dp_error *err) {
-    uint32_t range[2] = {s->next_trial, (uint32_t)s->options->trials};
-    s->next_trial += range[1];
-    dp_status status = dp_search_evaluate(s, &s->check, a->k, range, err);
+    dp_status status = draw(s, a->k, 0, s->options->trials, err);
     if (status != DP_OK) return status;
     a->checks = 1;
-    dp_outcome outcome = outcome_of(s, (int)range[1]);
-    return dp_criterion_measure(&s->criterion, &outcome, &a->measure, err);
+    dp_outcome outcome = outcome_of(s, s->options->trials);
+    return dp_criterion_measure(&s->criteria[0], &outcome, &a->measure, err);
 }

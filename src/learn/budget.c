@@ -55,12 +55,15 @@ static dp_status find_share(dp_pipeline *p, dp_error *err) {
     if (status == DP_OK) status = dp_uniform_accept(p, t, err);
     if (status != DP_OK || p->uniform.passed) return status;
     const dp_measure *tried = &p->uniform.measure;
-    return dp_fail(err, DP_EBUDGET,
-                   "the energy is a share of what uniform precision needs for a drop of at most %g "
-                   "points, and none was found on hardware '%s': at K = %g the upper bound is %.3g "
-                   "points. Give a drop or loss too, or the energy in another unit",
-                   100 * s->criterion.budget, s->hardware->name, tried->repetitions,
-                   tried->drop_upper);
+    const dp_criterion *c = &s->criteria[0];
+    double unit = c->quantity == DP_DROP ? 100 : 1;
+    return dp_fail(
+        err, DP_EBUDGET,
+        "the energy is a share of what uniform precision needs to stay within %g %s, and "
+        "none was found on hardware '%s': at K = %g the upper bound is %.3g %s. Give "
+        "a drop or loss too, or the energy in another unit",
+        unit * c->budget, dp_criterion_unit(c), s->hardware->name, tried->repetitions,
+        c->quantity == DP_DROP ? tried->drop_upper : tried->rise_upper, dp_criterion_unit(c));
 }
 
 dp_status dp_budget_energy(dp_pipeline *p, dp_error *err) {

@@ -11,13 +11,13 @@ bool dp_budget_given(double budget) {
     return !isnan(budget);
 }
 
+bool dp_budget_loss(const dp_learn_options *o) {
+    return dp_budget_given(o->max_drop) || dp_budget_given(o->max_loss);
+}
+
 dp_status dp_check_options(const dp_learn_options *o, dp_error *err) {
-    if (!dp_budget_given(o->max_drop) && !dp_budget_given(o->max_loss) &&
-        o->energy_unit == DP_ENERGY_NONE)
+    if (!dp_budget_loss(o) && o->energy_unit == DP_ENERGY_NONE)
         return dp_fail(err, DP_ERANGE, "no budget: a drop, a loss or an energy is asked for");
-    if (dp_budget_given(o->max_drop) && dp_budget_given(o->max_loss))
-        return dp_fail(err, DP_ERANGE,
-                       "a drop and a loss budget together are not supported: give one");
     if (dp_budget_given(o->max_drop) && !(o->max_drop > 0 && o->max_drop <= 100))
         return dp_fail(err, DP_ERANGE, "max-drop %g: more than 0, at most 100 points", o->max_drop);
     if (dp_budget_given(o->max_loss) && !(o->max_loss > 0 && isfinite(o->max_loss)))
@@ -32,18 +32,24 @@ dp_status dp_check_options(const dp_learn_options *o, dp_error *err) {
     return DP_OK;
 }
 
-void dp_check_criterion(dp_search *s) {
-    const dp_learn_options *o = s->options;
-    bool loss = dp_budget_given(o->max_loss);
-    double drop = dp_budget_given(o->max_drop) ? o->max_drop : default_drop;
-    s->criterion = (dp_criterion){.quantity = loss ? DP_RISE : DP_DROP,
-                                  .budget = loss ? o->max_loss : drop / 100,
-                                  .confidence = o->confidence,
-                                  .labels = dp_dataset_label_count(s->check.data) > 0,
-                                  .cross_entropy = o->cross_entropy};
+static void add_criterion(dp_search *s, dp_quantity quantity, double budget) {
+    s->criteria[s->n_criteria++] =
+        (dp_criterion){.quantity = quantity,
+                       .budget = budget,
+                       .confidence = s->options->confidence,
+                       .labels = dp_dataset_label_count(s->check.data) > 0,
+                       .cross_entropy = s->options->cross_entropy};
 }
 
-dp_status dp_check_data(const dp_search *s, dp_error *err) {
+void dp_check_criteria(dp_search *s) {
+    const dp_learn_options *o = s->options;
+    s->n_criteria = 0;
+    if (dp_budget_given(o->max_drop)) add_criterion(s, DP_DROP, o->max_drop / 100);
+    if (dp_budget_given(o->max_loss)) add_criterion(s, DP_RISE, o->max_loss);
+    if (s->n_criteria == 0) add_criterion(s, DP_DROP, default_drop / 100);
+}
+
+static dp_status check_labels(const dp_search *s, dp_error *err) {
     bool learn = dp_dataset_label_count(s->learn.data) > 0;
     bool check = dp_dataset_label_count(s->check.data) > 0;
     bool real[2] = {dp_dataset_target_count(s->learn.data) > 0,
@@ -59,21 +65,31 @@ dp_status dp_check_data(const dp_search *s, dp_error *err) {
     if (s->options->cross_entropy && !check)
         return dp_fail(err, DP_EFORMAT, "%s has no labels 'y', which cross-entropy asks for",
                        dp_dataset_path(s->check.data));
-    int64_t least = dp_criterion_least_samples(&s->criterion);
-    bool energy_alone =
-        !dp_budget_given(s->options->max_drop) && !dp_budget_given(s->options->max_loss);
-    bool needed = !energy_alone || s->options->energy_unit == DP_ENERGY_OF_UNIFORM;
-    if (!needed || s->check.samples >= least) return DP_OK;
-    if (s->criterion.quantity == DP_RISE)
+    return DP_OK;
+}
+
+/* Are there samples enough to certify the budget, were there no difference at all? */
+static dp_status check_count(const dp_search *s, const dp_criterion *c, dp_error *err) {
+    int64_t least = dp_criterion_least_samples(c);
+    if (s->check.samples >= least) return DP_OK;
+    if (c->quantity == DP_RISE)
         return dp_fail(err, DP_EBUDGET,
                        "1 check sample cannot certify a loss: at least %lld are needed",
                        (long long)least);
-    return dp_fail(
-        err, DP_EBUDGET,
-        "%lld check samples cannot certify a drop of %g points%s at %g%% confidence, "
-        "even if none is seen: at least %lld are needed, or a budget of %.2g points",
-        (long long)s->check.samples, s->criterion.budget * 100,
-        energy_alone ? ", which uniform precision is held to when only its share is given," : "",
-        100 * s->criterion.confidence, (long long)least,
-        100 * -log(1 - s->criterion.confidence) / (double)s->check.samples);
+    const char *why = dp_budget_loss(s->options)
+                          ? ""
+                          : ", which uniform precision is held to when only its share is given,";
+    return dp_fail(err, DP_EBUDGET,
+                   "%lld check samples cannot certify a drop of %g points%s at %g%% confidence, "
+                   "even if none is seen: at least %lld are needed, or a budget of %.2g points",
+                   (long long)s->check.samples, c->budget * 100, why, 100 * c->confidence,
+                   (long long)least, 100 * -log(1 - c->confidence) / (double)s->check.samples);
+}
+
+dp_status dp_check_data(const dp_search *s, dp_error *err) {
+    dp_status status = check_labels(s, err);
+    bool certifies = dp_budget_loss(s->options) || s->options->energy_unit == DP_ENERGY_OF_UNIFORM;
+    for (int i = 0; status == DP_OK && certifies && i < s->n_criteria; i++)
+        status = check_count(s, &s->criteria[i], err);
+    return status;
 }

@@ -85,6 +85,31 @@ dp_status dp_criterion_judge(const dp_criterion *c, const dp_outcome *o, int64_t
     return DP_OK;
 }
 
+/* Logits overflow where noise is strong enough; that is far above any budget. */
+static double in_parts_of(double budget, double value) {
+    return isfinite(value) ? fmin(value / budget, 1e6) : 1e6;
+}
+
+dp_status dp_criteria_judge(const dp_criterion *c, int count, const dp_outcome *o,
+                            int64_t stand_in_for, dp_answer *answer, dp_error *err) {
+    *answer = (dp_answer){.excess = -INFINITY, .mean = -INFINITY};
+    for (int i = 0; i < count; i++) {
+        dp_verdict *verdict = &answer->verdict[i];
+        dp_status status = dp_criterion_judge(&c[i], o, stand_in_for, verdict, err);
+        if (status != DP_OK) return status;
+        double excess = in_parts_of(c[i].budget, verdict->upper);
+        if (excess > answer->excess) answer->active = i;
+        answer->excess = fmax(answer->excess, excess);
+        answer->mean = fmax(answer->mean, in_parts_of(c[i].budget, verdict->mean));
+    }
+    return DP_OK;
+}
+
+const char *dp_criterion_unit(const dp_criterion *c) {
+    if (c->quantity == DP_DROP) return "points";
+    return c->regression ? "of the outputs' variance" : "nats";
+}
+
 /* Without any difference the bound is about -ln(1 - confidence) / n (dp_stats_paired_upper), and falls with n. */
 int64_t dp_criterion_least_samples(const dp_criterion *c) {
     if (c->quantity == DP_RISE) return 2;

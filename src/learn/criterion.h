@@ -9,6 +9,7 @@
 #include "dynaprec/learn.h"
 
 typedef enum dp_quantity { DP_DROP, DP_RISE } dp_quantity;
+enum { DP_QUANTITIES = 2 };
 
 typedef struct dp_criterion {
     dp_quantity quantity;
@@ -47,6 +48,21 @@ typedef struct dp_verdict {
  */
 dp_status dp_criterion_judge(const dp_criterion *criterion, const dp_outcome *outcome,
                              int64_t stand_in_for, dp_verdict *verdict, dp_error *err);
+
+/* What several budgets say together; of each, `excess` is the bound in parts of its budget. */
+typedef struct dp_answer {
+    double excess; /* the largest: met if at most 1; huge where noise makes it infinite */
+    double mean;   /* the largest mean in parts of its budget */
+    int active;    /* which budget has the largest excess */
+    dp_verdict verdict[DP_QUANTITIES];
+} dp_answer;
+
+/** Judge an outcome by all of `count` criteria. `stand_in_for` as above. Errors: DP_EMEMORY. */
+dp_status dp_criteria_judge(const dp_criterion *criteria, int count, const dp_outcome *outcome,
+                            int64_t stand_in_for, dp_answer *answer, dp_error *err);
+
+/** What its budget is told in: "points", "nats", "of the outputs' variance". */
+const char *dp_criterion_unit(const dp_criterion *criterion);
 
 /** The least number of samples with which the budget can be certified at all, were there no difference. Drops only; else 2. */
 int64_t dp_criterion_least_samples(const dp_criterion *criterion);

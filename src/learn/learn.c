@@ -49,8 +49,7 @@ static void fall_back(dp_pipeline *p) {
 
 static dp_status run(dp_pipeline *p, dp_error *err) {
     const dp_learn_options *o = p->search.options;
-    bool loss = dp_budget_given(o->max_drop) || dp_budget_given(o->max_loss);
-    if (!loss) return dp_budget_energy(p, err);
+    if (!dp_budget_loss(o)) return dp_budget_energy(p, err);
     dp_status status = learn_for_loss(p, err);
     if (status == DP_OK) status = dp_uniform_match(p, dp_uniform_guess(p), err);
     if (status == DP_EBUDGET && p->has_learned) status = DP_OK; /* uniform alone cannot meet it */
@@ -102,7 +101,7 @@ static dp_status learn(dp_pipeline *p, dp_schedule *out, dp_error *err) {
     dp_search *s = &p->search;
     dp_status status = dp_check_options(s->options, err);
     if (status != DP_OK) return status;
-    dp_check_criterion(s);
+    dp_check_criteria(s);
     status = dp_refiner_find(s->options->search, &p->refiner, err);
     if (status == DP_OK) status = dp_check_data(s, err);
     if (status == DP_OK) status = dp_pipeline_start(p, s->hardware, err);

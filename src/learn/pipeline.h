@@ -26,11 +26,14 @@ typedef struct dp_pipeline {
 /** A budget that is NaN was not given. */
 bool dp_budget_given(double budget);
 
+/** A drop or a loss is limited: that is what is met for as little energy as possible. */
+bool dp_budget_loss(const dp_learn_options *options);
+
 /** Errors: DP_ERANGE naming the option. */
 dp_status dp_check_options(const dp_learn_options *options, dp_error *err);
 
-/** The loss budget that the options ask for, or imply. */
-void dp_check_criterion(dp_search *s);
+/** The loss budgets that the options ask for, or imply. */
+void dp_check_criteria(dp_search *s);
 
 /** Errors: DP_EFORMAT (labels in one half only), DP_EBUDGET (too few samples to certify the budget). */
 dp_status dp_check_data(const dp_search *s, dp_error *err);

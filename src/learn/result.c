@@ -169,7 +169,8 @@ dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_r
     out->learn_count = s->learn.samples;
     out->check_count = s->check.samples;
     out->confidence = s->options->confidence;
-    out->checks = (r->learned ? r->learned->checks : 0) + (r->uniform ? r->uniform->checks : 0);
+    out->checks_uniform = r->uniform ? r->uniform->checks : 0;
+    out->checks = (r->learned ? r->learned->checks : 0) + out->checks_uniform;
     out->passes = s->passes;
     out->clean = *r->clean;
     out->learned = r->learned ? r->learned->measure : dp_result_unknown();

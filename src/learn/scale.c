@@ -15,29 +15,29 @@ typedef struct problem {
     uint32_t trials[2];
     dp_status status;
     dp_error *err;
-    double passing, best_excess; /* smallest log t that met the budget; least excess seen */
+    double passing; /* smallest log t that met the budgets */
+    dp_answer best; /* of least excess */
     int known;
     double x[2 * MAX_EVALUATIONS],
         f[2 * MAX_EVALUATIONS]; /* every evaluation: GSL asks for some twice */
 } problem;
 
 static double measure(problem *p, double log_t) {
-    dp_family_relaxed(p->s, p->family, exp(log_t), p->s->k);
-    p->status = dp_search_evaluate(p->s, &p->s->learn, p->s->k, p->trials, p->err);
+    dp_search *s = p->s;
+    dp_family_relaxed(s, p->family, exp(log_t), s->k);
+    p->status = dp_search_evaluate(s, &s->learn, s->k, p->trials, p->err);
     if (p->status != DP_OK) return 0;
-    double f = 0;
-    dp_outcome outcome = {.clean = dp_reference_scores(p->s->learn.reference),
-                          .noisy = p->s->learn.scores,
-                          .samples = p->s->learn.samples,
+    dp_outcome outcome = {.clean = dp_reference_scores(s->learn.reference),
+                          .noisy = s->learn.scores,
+                          .samples = s->learn.samples,
                           .trials = (int)p->trials[1]};
-    dp_verdict verdict;
+    dp_answer answer;
     p->status =
-        dp_criterion_judge(&p->s->criterion, &outcome, p->s->check.samples, &verdict, p->err);
+        dp_criteria_judge(s->criteria, s->n_criteria, &outcome, s->check.samples, &answer, p->err);
     if (p->status != DP_OK) return 0;
-    f = verdict.upper - p->s->criterion.budget;
-    if (!isfinite(f)) f = 1e3; /* noise so strong that logits overflow: far above any budget */
+    double f = answer.excess - 1;
     if (f <= 0) p->passing = fmin(p->passing, log_t);
-    p->best_excess = fmin(p->best_excess, f);
+    if (answer.excess < p->best.excess) p->best = answer;
     return f;
 }
 
@@ -105,7 +105,7 @@ dp_status dp_scale_find(dp_search *s, const dp_family *family, const dp_scale *s
                  .trials = {s->next_trial, (uint32_t)scale->trials},
                  .err = err,
                  .passing = INFINITY,
-                 .best_excess = INFINITY};
+                 .best = {.excess = INFINITY}};
     s->next_trial += (uint32_t)scale->trials;
     bracket b;
     if (find_bracket(&p, scale->guess, &b)) narrow(&p, &b, scale->tolerance);
@@ -115,15 +115,13 @@ dp_status dp_scale_find(dp_search *s, const dp_family *family, const dp_scale *s
         *t = exp(p.passing);
         return DP_OK;
     }
-    bool drop = s->criterion.quantity == DP_DROP;
+    const dp_criterion *c = &s->criteria[p.best.active];
+    double unit = c->quantity == DP_DROP ? 100 : 1;
     return dp_fail(err, DP_EBUDGET,
                    "the budget cannot be met on hardware '%s': even at its highest precision the "
                    "upper bound is %.3g %s, the budget %.3g",
-                   s->hardware->name, (p.best_excess + s->criterion.budget) * (drop ? 100 : 1),
-                   drop                      ? "points"
-                   : s->criterion.regression ? "of the outputs' variance"
-                                             : "nats",
-                   s->criterion.budget * (drop ? 100 : 1));
+                   s->hardware->name, unit * p.best.verdict[p.best.active].upper,
+                   dp_criterion_unit(c), unit * c->budget);
 }
 
 static double mean_divergence(const dp_half *half, int trials) {

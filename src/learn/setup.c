@@ -38,14 +38,15 @@ static dp_status allocate(dp_pipeline *p, dp_error *err) {
 }
 
 /* What is a drop or a rise, now that outputs and data are known. */
-static dp_status adapt_criterion(dp_search *s, dp_error *err) {
-    dp_criterion *c = &s->criterion;
-    if (dp_reference_regression(s->check.reference) && !dp_budget_given(s->options->max_drop) &&
-        !dp_budget_given(s->options->max_loss)) {
-        c->quantity = DP_RISE;
-        c->budget = default_rise;
+static dp_status adapt_criteria(dp_search *s, dp_error *err) {
+    if (dp_reference_regression(s->check.reference) && !dp_budget_loss(s->options)) {
+        s->criteria[0].quantity = DP_RISE;
+        s->criteria[0].budget = default_rise;
     }
-    return dp_criterion_adapt(c, s->check.reference, s->check.data, err);
+    dp_status status = DP_OK;
+    for (int i = 0; status == DP_OK && i < s->n_criteria; i++)
+        status = dp_criterion_adapt(&s->criteria[i], s->check.reference, s->check.data, err);
+    return status;
 }
 
 static dp_status measure_clean(dp_pipeline *p, dp_error *err) {
@@ -53,7 +54,7 @@ static dp_status measure_clean(dp_pipeline *p, dp_error *err) {
     const dp_score *scores = dp_reference_scores(check->reference);
     dp_outcome outcome = {scores, scores, check->samples, 1};
     p->clean = dp_result_unknown();
-    return dp_criterion_measure(&p->search.criterion, &outcome, &p->clean, err);
+    return dp_criterion_measure(&p->search.criteria[0], &outcome, &p->clean, err);
 }
 
 dp_status dp_pipeline_start(dp_pipeline *p, const dp_hardware *hardware, dp_error *err) {
@@ -75,7 +76,7 @@ dp_status dp_pipeline_start(dp_pipeline *p, const dp_hardware *hardware, dp_erro
     if (status == DP_OK) status = survey(s, err);
     if (status == DP_OK) status = open_half(s, &s->learn, err);
     if (status == DP_OK) status = open_half(s, &s->check, err);
-    if (status == DP_OK) status = adapt_criterion(s, err);
+    if (status == DP_OK) status = adapt_criteria(s, err);
     if (status == DP_OK) status = measure_clean(p, err);
     return status;
 }

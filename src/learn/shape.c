@@ -10,8 +10,13 @@
 static const double tolerance = 0.25;
 
 /* A first guess of the loss at which a budget is just met: for drops, about 5 hundredths of a nat a point. */
-static double likely_loss(const dp_criterion *c) {
-    return c->quantity == DP_RISE ? c->budget : 5 * c->budget;
+static double likely_loss(const dp_search *s) {
+    double loss = INFINITY;
+    for (int i = 0; i < s->n_criteria; i++) {
+        const dp_criterion *c = &s->criteria[i];
+        loss = fmin(loss, c->quantity == DP_RISE ? c->budget : 5 * c->budget);
+    }
+    return loss;
 }
 
 dp_status dp_shape_find(dp_pipeline *p, dp_error *err) {
@@ -21,13 +26,13 @@ dp_status dp_shape_find(dp_pipeline *p, dp_error *err) {
     if (!p->refiner->gradient_free) status = dp_search_sensitivity(s, &point, s->s, err);
     if (status == DP_EUNSUPPORTED) { /* asked for, or an operator has no reverse pass */
         p->refiner = dp_refiner_gradient_free();
-        status = dp_gradient_free(s, likely_loss(&s->criterion), err);
+        status = dp_gradient_free(s, likely_loss(s), err);
     }
     if (status != DP_OK) return status;
     s->name = p->refiner->name;
     dp_units_collect(&s->units, s->s);
     dp_relax_shape(&s->units, p->shape);
-    p->t = dp_relax_for_loss(&s->units, p->shape, likely_loss(&s->criterion));
+    p->t = dp_relax_for_loss(&s->units, p->shape, likely_loss(s));
     p->relaxed = true;
     return DP_OK;
 }

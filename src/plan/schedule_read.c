@@ -92,6 +92,8 @@ static void read_result(dp_yaml_node *root, dp_schedule *out) {
     if (!out->status) dp_yaml_no_memory(status);
     out->confidence = dp_yaml_number(dp_yaml_need(result, "confidence"), 0, 1, 0);
     out->checks = read_int(dp_yaml_need(result, "checks"), 0, INT_MAX);
+    dp_yaml_node *uniform = dp_yaml_find(result, "checks_uniform");
+    out->checks_uniform = uniform ? read_int(uniform, 0, INT_MAX) : 0;
     dp_yaml_node *passes = dp_yaml_find(result, "passes");
     out->passes = passes ? read_measured(passes) : NAN;
     read_measure(dp_yaml_need(result, "clean"), &out->clean);

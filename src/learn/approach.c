@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "learn/approach.h"
+
+#include <math.h>
+
+/* Looks when something has passed, and when nothing has yet. */
+enum { MOST_LOOKS = 6, MOST_CLIMBS = 12 };
+
+/* How far a step may go beyond what is known, up or down. */
+static const double longest_step = 4;
+
+/* What the excess may be taken to fall by, whatever two looks that are near each other say. */
+static const double least_power = 0.3, most_power = 3;
+
+dp_approach dp_approach_new(dp_approach_rule rule, double low, double high) {
+    return (dp_approach){.rule = rule, .low = low, .high = high, .above = INFINITY};
+}
+
+static double within(double x, double low, double high) {
+    return fmin(fmax(x, low), high);
+}
+
+/* The power of t by which the excess falls: the rule's, until two looks tell. */
+static void learn_power(dp_approach *w, double t, double excess) {
+    if (w->checks > 0 && t != w->last && excess > 0 && w->last_excess > 0)
+        w->power = within(log(w->last_excess / excess) / log(t / w->last), least_power, most_power);
+    w->last = t;
+    w->last_excess = excess;
+}
+
+static double power_of(const dp_approach *w) {
+    return w->power > 0 ? w->power : w->rule.power;
+}
+
+void dp_approach_look(dp_approach *w, double t, double excess, bool whole) {
+    learn_power(w, t, excess);
+    w->checks++;
+    if (excess > 1) {
+        w->fail = fmax(w->fail, t);
+        w->fail_excess = excess;
+        if (w->above > t) return;
+        w->above = INFINITY; /* half of its draws had looked better than all do */
+    } else {
+        w->above = t;
+        w->above_excess = fmax(excess, 1e-3);
+        w->certified = whole;
+    }
+}
+
+void dp_approach_same(dp_approach *w, double t, bool failure) {
+    if (failure)
+        w->fail = fmax(w->fail, t);
+    else
+        w->above = fmin(w->above, t);
+}
+
+static bool is_close(const dp_approach *w) {
+    return w->above <= w->fail * w->rule.close || w->above <= w->low;
+}
+
+bool dp_approach_finished(const dp_approach *w) {
+    if (isinf(w->above)) return w->checks >= MOST_CLIMBS || w->fail >= w->high;
+    if (!w->certified) return false;
+    return w->checks >= MOST_LOOKS || w->above_excess >= w->rule.tight || is_close(w);
+}
+
+/* Between a failure and what lies below the budget, away from both ends, which are known. */
+static double between(const dp_approach *w) {
+    double gap = log(w->above / w->fail);
+    double part = log(w->fail_excess / w->rule.aim) / log(w->fail_excess / w->above_excess);
+    return w->fail * exp(gap * within(part, 0.15, 0.85));
+}
+
+/* Onwards from one side, by what its excess suggests; failures in a row make the steps upwards longer. */
+static double onwards(const dp_approach *w) {
+    double power = power_of(w);
+    if (isinf(w->above)) {
+        double step = pow(w->fail_excess / w->rule.aim, 1 / power);
+        return w->fail * within(step, 1 + w->checks * (w->rule.close - 1), longest_step);
+    }
+    double step = pow(w->above_excess / w->rule.aim, 1 / power);
+    return w->above * within(step, 1 / longest_step, 1 / w->rule.close);
+}
+
+double dp_approach_next(const dp_approach *w, bool *whole) {
+    bool unsure = isfinite(w->above) && !w->certified;
+    *whole = true;
+    if (unsure && (is_close(w) || w->checks >= MOST_LOOKS - 1)) return w->above;
+    double t = w->fail > 0 && isfinite(w->above) ? between(w) : onwards(w);
+    t = within(t, w->low, w->high);
+    *whole = t <= w->low || t >= w->high;
+    return t;
+}
