@@ -3,6 +3,7 @@
  * dynaprec learn: from a network, samples and an accelerator to a schedule. Everything that can be wrong with files and options
  * is found before the long work, and what was learned is written even when the work is interrupted or misses its budget.
  */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -239,6 +240,13 @@ static int learn(task *t, dp_error *err) {
     return deliver(t, status, err);
 }
 
+/* A folder that was asked for has to be one that can be written to. */
+static dp_status check_folder(const char *folder, dp_error *err) {
+    char probe[PATH_MAX];
+    snprintf(probe, sizeof probe, "%s/passes", folder);
+    return dp_load_output(probe, true, err);
+}
+
 /* Where finished passes are kept: beside the schedule, unless told. */
 static dp_status place_cache(task *t, dp_error *err) {
     const char *given = t->settings->cache, *output = t->settings->output;
@@ -253,7 +261,7 @@ static dp_status place_cache(task *t, dp_error *err) {
     else
         snprintf(t->cache, size, "%.*s.dynaprec-cache", folder, output);
     t->options.cache = t->cache;
-    return DP_OK;
+    return given && dp_process_first() ? check_folder(given, err) : DP_OK;
 }
 
 static dp_status prepare(task *t, dp_error *err) {
