@@ -140,10 +140,10 @@ START_TEST(sites_keep_their_order_names_and_ties) {
     }
     ck_assert_str_eq(graph->sha256, n.graph->sha256);
     ck_assert_str_eq(graph->path, n.graph->path);
+    dp_graph_free(graph);
     sites[0].alpha = mu;
     ck_dp_fails(dp_graph_condition(&graph, n.graph, &(dp_conditioning){2, sites}, &err), DP_ERANGE,
                 "'MatMul_4' cannot be balanced");
-    dp_graph_free(graph);
     net_close(&n);
 }
 END_TEST
