@@ -78,18 +78,14 @@ oracle_sum oracle_conv_at(const oracle_conv *g, const float *x, const float *w, 
     return sum;
 }
 
-double oracle_conv_norm(const oracle_conv *g, const float *x, const float *mu,
-                        const int64_t at[4]) {
+double oracle_conv_norm(const oracle_conv *g, const float *x, const int64_t at[4]) {
     double sum = 0;
-    int64_t k[2], depth = g->channels / g->groups;
-    int64_t group = at[1] / (g->out_channels / g->groups);
-    for (int64_t c = 0; c < depth; c++)
+    int64_t k[2];
+    for (int64_t c = 0; c < g->channels / g->groups; c++)
         for (k[0] = 0; k[0] < g->kernel[0]; k[0]++)
             for (k[1] = 0; k[1] < g->kernel[1]; k[1]++) {
                 int64_t from = under(g, at, c, k);
-                if (from < 0) continue;
-                double v = (double)x[from] - (mu ? (double)mu[group * depth + c] : 0);
-                sum += v * v;
+                if (from >= 0) sum += (double)x[from] * (double)x[from];
             }
     return sum;
 }
@@ -117,10 +113,10 @@ oracle_sum oracle_product(oracle_matrix a, oracle_matrix b, int64_t depth, const
     return sum;
 }
 
-double oracle_row_norm(oracle_matrix a, int64_t i, int64_t depth, const float *mu) {
+double oracle_row_norm(oracle_matrix a, int64_t i, int64_t depth) {
     double sum = 0;
     for (int64_t d = 0; d < depth; d++) {
-        double v = (double)a.at[i * a.row + d * a.column] - (mu ? (double)mu[d] : 0);
+        double v = (double)a.at[i * a.row + d * a.column];
         sum += v * v;
     }
     return sum;

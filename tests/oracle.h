@@ -52,8 +52,8 @@ void oracle_conv_place(oracle_conv *g, const char *auto_pad);
 oracle_sum oracle_conv_at(const oracle_conv *g, const float *x, const float *w, const float *b,
                           const int64_t at[4]);
 
-/** Squared norm of the patch under an output, less mu [C] (NULL: zero) where there is input and nothing on padding. */
-double oracle_conv_norm(const oracle_conv *g, const float *x, const float *mu, const int64_t at[4]);
+/** Squared norm of the patch under an output, nothing on padding. */
+double oracle_conv_norm(const oracle_conv *g, const float *x, const int64_t at[4]);
 
 /** d/dw of sum gy y over images [first, end), at weight = {output channel, input channel of the group, row, column}. */
 oracle_sum oracle_conv_weight(const oracle_conv *g, const float *x, const float *gy,
@@ -68,8 +68,8 @@ typedef struct oracle_matrix {
 /** sum over d < depth of a[i,d] b[d,j]; at = {i, j}. */
 oracle_sum oracle_product(oracle_matrix a, oracle_matrix b, int64_t depth, const int64_t at[2]);
 
-/** sum over d < depth of (a[i,d] - mu[d])^2; mu may be NULL. */
-double oracle_row_norm(oracle_matrix a, int64_t i, int64_t depth, const float *mu);
+/** sum over d < depth of a[i,d]^2 */
+double oracle_row_norm(oracle_matrix a, int64_t i, int64_t depth);
 
 oracle_matrix oracle_transposed(oracle_matrix a);
 

@@ -146,19 +146,18 @@ static double norm2(const fixture *f, int64_t sample, int64_t channel, int64_t p
     switch (f->from->shape) {
     case CONV:
         return oracle_conv_norm(
-            g, f->x[0], NULL, NET_DIM(sample, channel, position / g->out[1], position % g->out[1]));
+            g, f->x[0], NET_DIM(sample, channel, position / g->out[1], position % g->out[1]));
     case COLUMNS:
         a = (oracle_matrix){f->x[0] + sample * depth * rows, 1, rows};
-        return oracle_row_norm(a, position, depth, NULL);
+        return oracle_row_norm(a, position, depth);
     case PRODUCT: {
         int64_t matrix = sample * g->in[1] + position / rows;
         oracle_matrix k = {f->x[1] + matrix * depth * f->channels, 1, f->channels};
         a.at += matrix * depth * rows;
-        return oracle_row_norm(a, position % rows, depth, NULL) *
-               oracle_row_norm(k, channel, depth, NULL);
+        return oracle_row_norm(a, position % rows, depth) * oracle_row_norm(k, channel, depth);
     }
     default:
-        return oracle_row_norm(a, sample * f->positions + position, depth, NULL);
+        return oracle_row_norm(a, sample * f->positions + position, depth);
     }
 }
 

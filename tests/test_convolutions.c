@@ -51,7 +51,7 @@ typedef struct fixture {
     int64_t narrow[3], pads[6],
         left[3]; /* left: wide entries behind what the last narrow one reaches */
     int64_t inputs, channels, taps, outputs, weight_count; /* outputs: of all images */
-    float *x, *w, *b, *mu;
+    float *x, *w, *b;
     site_rig s;
     oracle_sum *y, *norm2, *weights; /* [outputs] twice, [samples, weights] */
 } fixture;
@@ -99,10 +99,9 @@ static void add_pair(fixture *f, int64_t image, int64_t narrow, int64_t wide) {
         int64_t from = f->transposed ? narrow_first + o : wide_first + entry;
         int64_t to = f->transposed ? wide_first + entry : narrow_first + o;
         double x = (double)f->x[from];
-        double centred = x - (double)f->mu[f->transposed ? narrow : channel];
         int64_t sample = image / (g->images / g->samples);
         oracle_add(&f->y[to], x * (double)f->w[weight]);
-        oracle_add(&f->norm2[to], centred * centred);
+        oracle_add(&f->norm2[to], x * x);
         oracle_add(&f->weights[sample * f->weight_count + weight], x * (double)gy[to]);
     }
 }
@@ -171,17 +170,15 @@ static void fixture_open(fixture *f, int number) {
     f->x = oracle_randoms(1, g->images * f->inputs * product(f->transposed ? f->narrow : g->wide));
     f->w = oracle_randoms(2, f->weight_count);
     f->b = oracle_randoms(3, f->channels);
-    f->mu = oracle_randoms(4, f->inputs);
     describe(f);
     site_rig_open(&f->s, g->name, g->samples);
     ck_assert_int_eq(f->s.outputs, f->outputs);
-    f->s.port.port.mu[0] = f->mu;
     sum_up(f);
 }
 
 static void fixture_close(fixture *f) {
     site_rig_close(&f->s);
-    void *blocks[] = {f->x, f->w, f->b, f->mu, f->y, f->norm2, f->weights};
+    void *blocks[] = {f->x, f->w, f->b, f->y, f->norm2, f->weights};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dp_free(blocks[i]);
 }
 
@@ -243,7 +240,6 @@ START_TEST(the_site_says_where_its_weights_are) {
     ck_assert_int_eq(site->depth, f.inputs / g->groups * f.taps);
     ck_assert_int_eq(site->macs, f.outputs * site->depth);
     ck_assert_int_eq(site->norms, f.outputs / (f.channels / g->groups));
-    ck_assert_int_eq(site->inputs, f.inputs);
     ck_assert(site->weight_in == 1 && site->input_in == 0 && site->bias_in == 2);
     for (int64_t channel = 0; channel < f.channels; channel++)
         for (int64_t d = 0; d < site->depth; d++) {

@@ -148,21 +148,18 @@ START_TEST(patch_norms_are_sums_of_squares) {
     oracle_conv o;
     dp_conv g = geometry(&geometries[_i], &o);
     int64_t positions = dp_conv_positions(&g);
-    float *x = oracle_randoms(1, g.channels * dp_conv_plane(&g)),
-          *mu = oracle_randoms(2, g.channels);
+    float *x = oracle_randoms(1, g.channels * dp_conv_plane(&g));
     float *norms = oracle_randoms(3, g.groups * positions);
     float *scratch = oracle_randoms(4, (int64_t)dp_conv_norms_scratch(&g));
-    for (int centred = 0; centred < 2; centred++) {
-        dp_conv_norms(&g, x, centred ? mu : NULL, norms, scratch);
-        for (int64_t i = 0; i < g.groups * positions; i++) {
-            int64_t channel = i / positions * (g.out_channels / g.groups);
-            int64_t at[4] = {0, channel, i % positions / g.out[2], i % g.out[2]};
-            double want = oracle_conv_norm(&o, x, centred ? mu : NULL, at);
-            ck_assert(oracle_near((double)norms[i], (oracle_sum){want, want}));
-        }
+    dp_conv_norms(&g, x, norms, scratch);
+    for (int64_t i = 0; i < g.groups * positions; i++) {
+        int64_t channel = i / positions * (g.out_channels / g.groups);
+        int64_t at[4] = {0, channel, i % positions / g.out[2], i % g.out[2]};
+        double want = oracle_conv_norm(&o, x, at);
+        ck_assert(oracle_near((double)norms[i], (oracle_sum){want, want}));
     }
-    float *blocks[] = {x, mu, norms, scratch};
-    for (int i = 0; i < 4; i++) dp_free(blocks[i]);
+    float *blocks[] = {x, norms, scratch};
+    for (int i = 0; i < 3; i++) dp_free(blocks[i]);
 }
 END_TEST
 

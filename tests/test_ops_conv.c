@@ -120,7 +120,7 @@ enum { GEOMETRIES = sizeof geometries / sizeof *geometries };
 typedef struct fixture {
     const struct geometry *from;
     oracle_conv g;
-    float *x, *w, *b, *mu;
+    float *x, *w, *b;
     int64_t numbers[4][4];
     site_rig s;
 } fixture;
@@ -168,7 +168,6 @@ static void fixture_open(fixture *f, int number) {
     f->x = oracle_randoms(1, g->images * image);
     f->w = oracle_randoms(2, g->out_channels * row);
     f->b = oracle_randoms(3, g->out_channels);
-    f->mu = oracle_randoms(4, g->channels);
     oracle_conv_place(g, f->from->auto_pad);
     describe(f);
     site_rig_open(&f->s, f->from->name, f->from->samples);
@@ -176,8 +175,8 @@ static void fixture_open(fixture *f, int number) {
 
 static void fixture_close(fixture *f) {
     site_rig_close(&f->s);
-    float *blocks[] = {f->x, f->w, f->b, f->mu};
-    for (int i = 0; i < 4; i++) dp_free(blocks[i]);
+    float *blocks[] = {f->x, f->w, f->b};
+    for (int i = 0; i < 3; i++) dp_free(blocks[i]);
 }
 
 static int64_t positions(const oracle_conv *g) {
@@ -213,26 +212,22 @@ START_TEST(outputs_are_the_defining_sum) {
 }
 END_TEST
 
-static void check_told(const fixture *f, const float *mu) {
+static void check_told(const fixture *f) {
     for (int64_t i = 0; i < f->s.outputs; i++) {
         int64_t at[4];
         locate(&f->g, i, at);
-        double norm = oracle_conv_norm(&f->g, f->x, mu, at);
+        double norm = oracle_conv_norm(&f->g, f->x, at);
         ck_assert_int_eq(f->s.port.channel[i], at[1]);
         site_rig_check_norm(&f->s, i, (oracle_sum){norm, norm + 1e-6});
     }
 }
 
-/* With the means taken off or not: the values stay, the norms change. */
 START_TEST(the_port_sees_every_output_once_with_the_norm_of_its_patch) {
     fixture f;
     fixture_open(&f, _i);
-    for (int centred = 0; centred < 2; centred++) {
-        f.s.port.port.mu[0] = centred ? f.mu : NULL;
-        site_rig_forward(&f.s);
-        site_rig_check_outputs(&f.s, 0);
-        check_told(&f, f.s.port.port.mu[0]);
-    }
+    site_rig_forward(&f.s);
+    site_rig_check_outputs(&f.s, 0);
+    check_told(&f);
     fixture_close(&f);
 }
 END_TEST
@@ -271,7 +266,7 @@ START_TEST(the_port_sees_every_gradient_once_with_the_norm_of_its_weights) {
     for (int64_t i = 0; i < f.s.outputs; i++)
         ck_assert_msg(f.s.port.value[i] == gy[i], "%s: gradient %d shown as %g, is %g",
                       f.from->name, (int)i, (double)f.s.port.value[i], (double)gy[i]);
-    check_told(&f, NULL);
+    check_told(&f);
     site_rig_check_weights(&f.s, norm_of_weights, &f);
     fixture_close(&f);
 }
@@ -288,7 +283,6 @@ START_TEST(the_site_counts_what_the_geometry_says) {
     ck_assert_int_eq(site->depth, depth);
     ck_assert_int_eq(site->macs, g->images * g->out_channels * positions(g) * depth);
     ck_assert_int_eq(site->norms, g->images * g->groups * positions(g));
-    ck_assert_int_eq(site->inputs, g->channels);
     ck_assert(site->weight_in == 1 && site->input_in == 0 && site->bias_in == 2);
     fixture_close(&f);
 }

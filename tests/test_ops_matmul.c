@@ -108,7 +108,6 @@ typedef struct fixture {
     int64_t rows, columns, depth, matrices; /* of the output */
     int64_t lead[DP_MAX_RANK];              /* leading dimensions of the output */
     int leads;
-    float *mu;
     site_rig s;
 } fixture;
 
@@ -171,13 +170,11 @@ static void fixture_open(fixture *f, int number) {
         f->s.c.attrs[3] = (dp_attr)OP_FLOAT("beta", from->beta);
     }
     take_shape(f);
-    f->mu = oracle_randoms(4, f->depth);
     site_rig_open(&f->s, from->name, from->samples);
 }
 
 static void fixture_close(fixture *f) {
     site_rig_close(&f->s);
-    dp_free(f->mu);
 }
 
 /* at = {matrix, row, column} of an output. */
@@ -233,14 +230,14 @@ START_TEST(outputs_are_the_defining_sum_with_noise_before_what_is_digital) {
 }
 END_TEST
 
-static void check_told(const fixture *f, const float *mu) {
+static void check_told(const fixture *f) {
     side kind = f->from->kind;
     for (int64_t i = 0; i < f->s.outputs; i++) {
         int64_t at[3];
         locate(f, i, at);
         oracle_matrix a = operand(f, 0, at[0]), b = oracle_transposed(operand(f, 1, at[0]));
-        double left = oracle_row_norm(a, at[1], f->depth, kind == RIGHT ? mu : NULL);
-        double right = oracle_row_norm(b, at[2], f->depth, kind == LEFT ? mu : NULL);
+        double left = oracle_row_norm(a, at[1], f->depth);
+        double right = oracle_row_norm(b, at[2], f->depth);
         double norm = kind == RIGHT ? left : kind == LEFT ? right : left * right;
         if (kind != BOTH) ck_assert_int_eq(f->s.port.channel[i], at[kind == RIGHT ? 2 : 1]);
         site_rig_check_norm(&f->s, i, (oracle_sum){norm, norm + 1e-6});
@@ -250,12 +247,9 @@ static void check_told(const fixture *f, const float *mu) {
 START_TEST(the_port_sees_every_output_once_with_the_norms_of_its_operands) {
     fixture f;
     fixture_open(&f, _i);
-    for (int centred = 0; centred < 2; centred++) {
-        f.s.port.port.mu[0] = centred ? f.mu : NULL;
-        site_rig_forward(&f.s);
-        check_told(&f, f.s.port.port.mu[0]);
-        for (int64_t i = 0; i < f.s.outputs; i++) site_rig_check_value(&f.s, i, product(&f, i));
-    }
+    site_rig_forward(&f.s);
+    check_told(&f);
+    for (int64_t i = 0; i < f.s.outputs; i++) site_rig_check_value(&f.s, i, product(&f, i));
     fixture_close(&f);
 }
 END_TEST
@@ -295,7 +289,7 @@ START_TEST(the_port_sees_every_gradient_once_with_the_norm_of_its_weights) {
         double want = (double)(gy[i] * alpha);
         site_rig_check_value(&f.s, i, (oracle_sum){want, fabs(want)});
     }
-    check_told(&f, NULL);
+    check_told(&f);
     if (f.from->kind != BOTH) site_rig_check_weights(&f.s, norm_of_weights, &f);
     fixture_close(&f);
 }
@@ -313,7 +307,6 @@ START_TEST(the_site_counts_what_the_shapes_say) {
     ck_assert_int_eq(site->weight_in, kind == RIGHT ? 1 : kind == LEFT ? 0 : -1);
     ck_assert_int_eq(site->input_in, kind == LEFT ? 1 : 0);
     ck_assert_int_eq(site->bias_in, f.from->c.dtype == DP_NONE ? -1 : 2);
-    ck_assert_int_eq(site->inputs, kind == BOTH ? 0 : f.depth);
     bool columns = kind == RIGHT ? !f.from->transpose[1] : kind == LEFT && f.from->transpose[0];
     ck_assert(site->weight_groups == columns && site->weight_run == columns);
     fixture_close(&f);

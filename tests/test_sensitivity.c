@@ -93,7 +93,7 @@ static void run_forward(const oracle *o, int64_t sample, forward *f) {
         f->hidden[i] = tanh(oracle_conv_at(&o->g, o->x, o->w[0], o->b[0], at).value);
         f->slope[i] = 1 - f->hidden[i] * f->hidden[i];
         f->hidden2 += f->hidden[i] * f->hidden[i];
-        if (i < 9) f->patch2[i] = oracle_conv_norm(&o->g, o->x, NULL, at);
+        if (i < 9) f->patch2[i] = oracle_conv_norm(&o->g, o->x, at);
     }
     for (int c = 0; c < CLASSES; c++) {
         logits[c] = (double)o->b[1][c];

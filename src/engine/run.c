@@ -170,10 +170,6 @@ dp_tensor *dp_run_seed(dp_run *run) {
 
 /* Let the hooks replace what a site reads. */
 static void replace_operands(dp_run *run, step_call *call) {
-    for (int i = 0; i < call->n_sites; i++) {
-        int site = call->first_site + i;
-        call->port.mu[run->plan->sites[site].slot] = run->hooks->mu ? run->hooks->mu[site] : NULL;
-    }
     if (call->n_sites == 0 || !run->hooks->operand) return;
     for (int k = 0; k < call->args.n_in; k++)
         if (call->in[k])

@@ -29,8 +29,6 @@ typedef struct dp_hooks {
     bool norm_grads; /* reverse: blocks come with room for gradients by norms, if the plan has it */
     dp_tensor *(*weights_room)(void *self, int site, int k);
     void (*weights)(void *self, int site, int k);
-    const float *const
-        *mu; /* [n_sites] input means taken off before norms; NULL, or NULL entries: zero */
 } dp_hooks;
 
 /** Errors: DP_EMEMORY. The plan must outlive the run. */

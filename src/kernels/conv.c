@@ -164,14 +164,12 @@ size_t dp_conv_norms_scratch(const dp_conv *g) {
     return (size_t)(dp_conv_plane(g) + wide + (flat(g) ? 0 : tall));
 }
 
-/* energy[T,H,W] = sum over the group's channels of (x - mu)^2 */
-static void channel_energy(const dp_conv *g, const float *x, const float *mu, float *energy) {
+/* energy[T,H,W] = sum over the group's channels of x^2 */
+static void channel_energy(const dp_conv *g, const float *x, float *energy) {
     int64_t plane = dp_conv_plane(g);
     zero(energy, plane);
-    for (int64_t c = 0; c < g->channels / g->groups; c++, x += plane) {
-        float m = mu ? mu[c] : 0.0F;
-        for (int64_t i = 0; i < plane; i++) energy[i] += (x[i] - m) * (x[i] - m);
-    }
+    for (int64_t c = 0; c < g->channels / g->groups; c++, x += plane)
+        for (int64_t i = 0; i < plane; i++) energy[i] += x[i] * x[i];
 }
 
 /* Box sums along the width: in [lines, W], out [lines, OW]. */
@@ -212,13 +210,12 @@ static void box_sum(const dp_conv *g, const float *energy, float *wide, float *n
     if (tall != norms) box_axis(g, 0, g->out[1] * width, tall, norms);
 }
 
-void dp_conv_norms(const dp_conv *g, const float *x, const float *mu, float *norms,
-                   float *scratch) {
+void dp_conv_norms(const dp_conv *g, const float *x, float *norms, float *scratch) {
     int64_t channels = g->channels / g->groups;
     bool direct = dp_conv_pointwise(g);
     for (int64_t group = 0; group < g->groups; group++) {
         float *energy = direct ? norms : scratch;
-        channel_energy(g, x, mu ? mu + group * channels : NULL, energy);
+        channel_energy(g, x, energy);
         if (!direct) box_sum(g, energy, scratch + dp_conv_plane(g), norms);
         x += channels * dp_conv_plane(g);
         norms += dp_conv_positions(g);
@@ -239,16 +236,14 @@ static void box_adjoint(const dp_conv *g, const float *in, float *out) {
     }
 }
 
-void dp_conv_norms_adjoint(const dp_conv *g, const float *x, const float *mu, const float *g_norms,
+void dp_conv_norms_adjoint(const dp_conv *g, const float *x, const float *g_norms,
                            const dp_conv_norms_target *to) {
     int64_t channels = g->channels / g->groups, plane = dp_conv_plane(g);
     float *gx = to->gx;
     for (int64_t group = 0; group < g->groups; group++, g_norms += dp_conv_positions(g)) {
         box_adjoint(g, g_norms, to->scratch);
-        for (int64_t c = 0; c < channels; c++, x += plane, gx += plane) {
-            float m = mu ? mu[group * channels + c] : 0.0F;
-            for (int64_t i = 0; i < plane; i++) gx[i] += 2 * (x[i] - m) * to->scratch[i];
-        }
+        for (int64_t c = 0; c < channels; c++, x += plane, gx += plane)
+            for (int64_t i = 0; i < plane; i++) gx[i] += 2 * x[i] * to->scratch[i];
     }
 }
 

@@ -68,19 +68,19 @@ void dp_conv_uncolumns(const dp_conv *g, const float *columns, int64_t first, in
                        float *x);
 
 /**
- * Squared norm of every patch of x - mu, where zero padding contributes nothing.
+ * Squared norm of every patch, where zero padding contributes nothing.
  *
- * Shapes  x [channels,T,H,W] all groups, mu [channels] or NULL, norms [groups, P], scratch [dp_conv_norms_scratch].
+ * Shapes  x [channels,T,H,W] all groups, norms [groups, P], scratch [dp_conv_norms_scratch].
  */
-void dp_conv_norms(const dp_conv *g, const float *x, const float *mu, float *norms, float *scratch);
+void dp_conv_norms(const dp_conv *g, const float *x, float *norms, float *scratch);
 
 /* Where gradients by norms go: gx [channels,T,H,W] is added to; scratch [T,H,W]. */
 typedef struct dp_conv_norms_target {
     float *gx, *scratch;
 } dp_conv_norms_target;
 
-/** The adjoint of dp_conv_norms: gx += 2 (x - mu) times the sum of g_norms [groups, P] over the patches that hold x. */
-void dp_conv_norms_adjoint(const dp_conv *g, const float *x, const float *mu, const float *g_norms,
+/** The adjoint of dp_conv_norms: gx += 2 x times the sum of g_norms [groups, P] over the patches that hold x. */
+void dp_conv_norms_adjoint(const dp_conv *g, const float *x, const float *g_norms,
                            const dp_conv_norms_target *to);
 
 /** Floats of scratch that dp_conv_norms needs. */

@@ -33,8 +33,6 @@ typedef struct dp_site {
      * 1 and 1 are columns, as of MatMul's right operand.
      */
     int64_t weight_groups, weight_run;
-    int64_t
-        inputs; /* input channels of the operand, for per-channel input statistics: mu has this many entries; 0: none */
 } dp_site;
 
 /** Where element d of a channel's weight row is in the array. */
@@ -90,12 +88,10 @@ typedef struct dp_site_port {
     float *x2[DP_MAX_SLOTS]; /* [site.norms] forward writes, adjoint reads */
     /*
      * [site.norms], as x2 is; adjoint only. Noise may grow with an operand's norm, so the loss depends on that too: the port adds
-     * its gradient by x2 when it is shown a block, and the operator then adds 2 (x - mu) x2_grad to its operands' gradients.
+     * its gradient by x2 when it is shown a block, and the operator then adds 2 x x2_grad to its operands' gradients.
      * NULL: norms count as constants.
      */
     float *x2_grad[DP_MAX_SLOTS];
-    const float *mu
-        [DP_MAX_SLOTS]; /* [site.inputs] subtracted from the inputs before norms are taken; NULL: zero */
 } dp_site_port;
 
 #endif

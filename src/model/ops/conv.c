@@ -123,8 +123,7 @@ static dp_status conv_site(const dp_op_args *a, int slot, dp_site *site, dp_erro
                       .norms = images * g.groups * positions,
                       .weight_in = 1,
                       .input_in = 0,
-                      .bias_in = dp_op_has(a, 2) ? 2 : -1,
-                      .inputs = g.channels};
+                      .bias_in = dp_op_has(a, 2) ? 2 : -1};
     return DP_OK;
 }
 

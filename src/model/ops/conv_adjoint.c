@@ -141,7 +141,7 @@ static void add_inputs(const dp_op_args *a, const dp_conv *g, dp_conv_place at, 
 static void add_norms(const dp_op_args *a, const dp_conv *g, int64_t image, const workspace *ws) {
     if (!a->grad_in[0] || !a->port || !a->port->x2_grad[0]) return;
     int64_t in = image * g->channels * dp_conv_plane(g);
-    dp_conv_norms_adjoint(g, (const float *)a->in[0]->data + in, a->port->mu[0],
+    dp_conv_norms_adjoint(g, (const float *)a->in[0]->data + in,
                           a->port->x2_grad[0] + image * g->groups * dp_conv_positions(g),
                           &(dp_conv_norms_target){(float *)a->grad_in[0]->data + in, ws->norms});
 }

@@ -188,8 +188,7 @@ static void take_norms(const dp_op_args *a, const dp_conv *g) {
     workspace ws = divide_scratch(a, g, &c);
     int64_t norms = g->groups * dp_conv_positions(g);
     for (int64_t i = 0; i < a->in[0]->dim[0]; i++)
-        dp_conv_norms(g, input_of(a, g, i, 0), a->port->mu[0], a->port->x2[0] + i * norms,
-                      ws.norms);
+        dp_conv_norms(g, input_of(a, g, i, 0), a->port->x2[0] + i * norms, ws.norms);
 }
 
 dp_status dp_conv_forward(const dp_op_args *a, dp_error *err) {

@@ -123,16 +123,14 @@ static void show(const dp_op_args *a, const dp_conv *g, place at, float *y, cons
 static void take_norms(const dp_op_args *a, const dp_conv *g, place at, const workspace *ws) {
     if (!a->port || !a->port->norms) return;
     int64_t positions = dp_conv_positions(g), plane = dp_conv_plane(g);
-    const float *x = (const float *)a->in[0]->data + input_at(g, at), *mu = a->port->mu[0];
+    const float *x = (const float *)a->in[0]->data + input_at(g, at);
     float *norms = a->port->x2[0] + (at.image * g->groups + at.group) * plane;
     dp_conv one = *g;
     one.channels = one.out_channels = one.groups = 1;
     memset(ws->energy, 0, (size_t)positions * sizeof(float));
     memset(norms, 0, (size_t)plane * sizeof(float));
-    for (int64_t c = 0; c < group_inputs(g); c++, x += positions) {
-        float m = mu ? mu[at.group * group_inputs(g) + c] : 0.0F;
-        for (int64_t i = 0; i < positions; i++) ws->energy[i] += (x[i] - m) * (x[i] - m);
-    }
+    for (int64_t c = 0; c < group_inputs(g); c++, x += positions)
+        for (int64_t i = 0; i < positions; i++) ws->energy[i] += x[i] * x[i];
     for (int64_t i = 0; i < dp_conv_taps(g); i++) ws->ones[i] = 1;
     dp_conv_depthwise_adjoint(&one, ws->energy, ws->ones, norms);
 }
@@ -247,17 +245,15 @@ static const double *gradient_norms(const dp_op_args *a, const dp_conv *g, const
 static void add_norms(const dp_op_args *a, const dp_conv *g, place at, const workspace *ws) {
     if (!a->port || !a->port->x2_grad[0] || !dp_grad_in(a, 0)) return;
     int64_t positions = dp_conv_positions(g), plane = dp_conv_plane(g);
-    const float *x = (const float *)a->in[0]->data + input_at(g, at), *mu = a->port->mu[0];
+    const float *x = (const float *)a->in[0]->data + input_at(g, at);
     float *gx = dp_grad_in(a, 0) + input_at(g, at);
     dp_conv one = *g;
     one.channels = one.out_channels = one.groups = 1;
     for (int64_t i = 0; i < dp_conv_taps(g); i++) ws->ones[i] = 1;
     dp_conv_depthwise_forward(&one, a->port->x2_grad[0] + (at.image * g->groups + at.group) * plane,
                               ws->ones, ws->energy);
-    for (int64_t c = 0; c < group_inputs(g); c++, x += positions, gx += positions) {
-        float m = mu ? mu[at.group * group_inputs(g) + c] : 0.0F;
-        for (int64_t i = 0; i < positions; i++) gx[i] += 2 * (x[i] - m) * ws->energy[i];
-    }
+    for (int64_t c = 0; c < group_inputs(g); c++, x += positions, gx += positions)
+        for (int64_t i = 0; i < positions; i++) gx[i] += 2 * x[i] * ws->energy[i];
 }
 
 static void add_bias(const dp_op_args *a, const dp_conv *g) {
@@ -312,8 +308,7 @@ static dp_status convtranspose_site(const dp_op_args *a, int slot, dp_site *site
                       .input_in = 0,
                       .bias_in = dp_op_has(a, 2) ? 2 : -1,
                       .weight_groups = g.groups,
-                      .weight_run = dp_conv_taps(&g),
-                      .inputs = g.out_channels};
+                      .weight_run = dp_conv_taps(&g)};
     return DP_OK;
 }
 

@@ -49,41 +49,33 @@ static float *operand(const dp_op_args *a, const dp_matmul *p, int k, int64_t in
     return (float *)a->in[k]->data + matrix_offset(p, k, index);
 }
 
-/* norms[i] = squared norm of row i (or column i) of a stored matrix, less mu */
-static void row_norms(const float *x, int64_t rows, int64_t depth, const float *mu, float *norms) {
+/* norms[i] = squared norm of row i (or column i) of a stored matrix */
+static void row_norms(const float *x, int64_t rows, int64_t depth, float *norms) {
     for (int64_t r = 0; r < rows; r++, x += depth) {
         float sum = 0;
-        for (int64_t d = 0; d < depth; d++) {
-            float v = mu ? x[d] - mu[d] : x[d];
-            sum += v * v;
-        }
+        for (int64_t d = 0; d < depth; d++) sum += x[d] * x[d];
         norms[r] = sum;
     }
 }
 
-static void column_norms(const float *x, int64_t columns, int64_t depth, const float *mu,
-                         float *norms) {
+static void column_norms(const float *x, int64_t columns, int64_t depth, float *norms) {
     memset(norms, 0, (size_t)columns * sizeof *norms);
-    for (int64_t d = 0; d < depth; d++, x += columns) {
-        float m = mu ? mu[d] : 0.0F;
-        for (int64_t c = 0; c < columns; c++) norms[c] += (x[c] - m) * (x[c] - m);
-    }
+    for (int64_t d = 0; d < depth; d++, x += columns)
+        for (int64_t c = 0; c < columns; c++) norms[c] += x[c] * x[c];
 }
 
 static void left_norms(const dp_op_args *a, const dp_matmul *p, int64_t index, float *norms) {
-    const float *mu = p->kind == DP_WEIGHTS_RIGHT ? a->port->mu[0] : NULL;
     if (p->transpose[0])
-        column_norms(operand(a, p, 0, index), p->m, p->depth, mu, norms);
+        column_norms(operand(a, p, 0, index), p->m, p->depth, norms);
     else
-        row_norms(operand(a, p, 0, index), p->m, p->depth, mu, norms);
+        row_norms(operand(a, p, 0, index), p->m, p->depth, norms);
 }
 
 static void right_norms(const dp_op_args *a, const dp_matmul *p, int64_t index, float *norms) {
-    const float *mu = p->kind == DP_WEIGHTS_LEFT ? a->port->mu[0] : NULL;
     if (p->transpose[1])
-        row_norms(operand(a, p, 1, index), p->n, p->depth, mu, norms);
+        row_norms(operand(a, p, 1, index), p->n, p->depth, norms);
     else
-        column_norms(operand(a, p, 1, index), p->n, p->depth, mu, norms);
+        column_norms(operand(a, p, 1, index), p->n, p->depth, norms);
 }
 
 static void take_norms(const dp_op_args *a, const dp_matmul *p) {
@@ -254,15 +246,15 @@ static void adjoint_right(const dp_op_args *a, const dp_matmul *p, int64_t i, co
     dp_gemm_run(&g);
 }
 
-/* gx[i] += 2 (x[i] - mu) g[line of i], for lines that are rows of D numbers or columns of them */
-static void add_line_norms(const float *x, const int64_t shape[2], bool columns, const float *mu,
-                           const float *g, float *gx) {
+/* gx[i] += 2 x[i] g[line of i], for lines that are rows of D numbers or columns of them */
+static void add_line_norms(const float *x, const int64_t shape[2], bool columns, const float *g,
+                           float *gx) {
     int64_t lines = shape[0], depth = shape[1];
     int64_t line_step = columns ? 1 : depth, step = columns ? lines : 1;
     for (int64_t l = 0; l < lines; l++)
         for (int64_t d = 0; d < depth; d++) {
             int64_t at = l * line_step + d * step;
-            gx[at] += 2 * (mu ? x[at] - mu[d] : x[at]) * g[l];
+            gx[at] += 2 * x[at] * g[l];
         }
 }
 
@@ -276,8 +268,7 @@ static void add_norms(const dp_op_args *a, const dp_matmul *p) {
         const float *g = a->port->x2_grad[0] + (k == 1 && both ? p->rows_total : 0);
         for (int64_t i = 0; i < p->batch; i++)
             add_line_norms(operand(a, p, k, i), (int64_t[]){lines, p->depth},
-                           k == 0 ? p->transpose[0] : !p->transpose[1],
-                           both ? NULL : a->port->mu[0], g + i * lines,
+                           k == 0 ? p->transpose[0] : !p->transpose[1], g + i * lines,
                            (float *)a->grad_in[k]->data + matrix_offset(p, k, i));
     }
 }
@@ -323,11 +314,9 @@ dp_status dp_matmul_site(const dp_op_args *a, int slot, dp_site *site, dp_error 
                       .norms = p.rows_total,
                       .weight_in = -1,
                       .input_in = 0,
-                      .bias_in = p.bias_in,
-                      .inputs = p.depth};
+                      .bias_in = p.bias_in};
     if (p.kind == DP_ACTIVATIONS) {
         site->norms += p.batch * p.n;
-        site->inputs = 0;
         return DP_OK;
     }
     bool right = p.kind == DP_WEIGHTS_RIGHT;

@@ -162,7 +162,7 @@ static dp_status recurrent_site(const dp_op_args *a, int slot, dp_site *site, dp
                           (long long)r.rows, (long long)samples, r.rows_first ? 0 : 1);
     *site = (dp_site){.slot = slot, .channels = r.directions * r.width, .groups = 1, .bias_in = -1};
     if (slot == 0) {
-        site->depth = site->inputs = r.inputs;
+        site->depth = r.inputs;
         site->norms = places;
         site->weight_in = DP_IN_W;
         site->input_in = DP_IN_X;

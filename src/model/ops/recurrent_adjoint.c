@@ -242,10 +242,8 @@ static void finish_norms(const dp_recurrence *p) {
     float *gx = dp_grad_in(p->a, DP_IN_X);
     const float *g = dp_recurrence_norm_grads(p, DP_SLOT_INPUT, 0, 0), *x = input(p, DP_IN_X);
     for (int64_t i = 0; gx && g && i < r->rows * r->steps; i++) {
-        const float *mu = p->a->port->mu[DP_SLOT_INPUT];
         int64_t at = x_row(p, i / r->steps) + i % r->steps * x_step(p);
-        for (int64_t c = 0; c < r->inputs; c++)
-            gx[at + c] += 2 * (mu ? x[at + c] - mu[c] : x[at + c]) * g[i];
+        for (int64_t c = 0; c < r->inputs; c++) gx[at + c] += 2 * x[at + c] * g[i];
     }
 }
 

@@ -4,12 +4,9 @@
 
 #include "model/ops/recurrent_pass.h"
 
-static float norm2_of(const float *x, const float *mu, int64_t count) {
+static float norm2_of(const float *x, int64_t count) {
     float sum = 0;
-    for (int64_t i = 0; i < count; i++) {
-        float v = mu ? x[i] - mu[i] : x[i];
-        sum += v * v;
-    }
+    for (int64_t i = 0; i < count; i++) sum += x[i] * x[i];
     return sum;
 }
 
@@ -19,8 +16,7 @@ static void input_product(const dp_recurrence *p) {
         const float *x = input(p, DP_IN_X) + x_row(p, row);
         float *z = p->z + place(p, row, 0) * r->width,
               *x2 = dp_recurrence_norms(p, DP_SLOT_INPUT, 0, row);
-        for (int64_t t = 0; x2 && t < r->steps; t++)
-            x2[t] = norm2_of(x + t * x_step(p), p->a->port->mu[DP_SLOT_INPUT], r->inputs);
+        for (int64_t t = 0; x2 && t < r->steps; t++) x2[t] = norm2_of(x + t * x_step(p), r->inputs);
         dp_gemm_run(&(dp_gemm){.m = r->steps,
                                .n = r->width,
                                .k = r->inputs,
@@ -57,7 +53,7 @@ static void recurrent_product(const dp_recurrence *p, int part, int64_t step) {
         if (step >= length(p, row)) continue;
         int64_t time = time_of(p, row, step);
         float *x2 = dp_recurrence_norms(p, DP_SLOT_RECURRENT, part, row);
-        if (x2) x2[time] = norm2_of(p->operand + row * hidden, NULL, hidden);
+        if (x2) x2[time] = norm2_of(p->operand + row * hidden, hidden);
         dp_recurrence_show(p, &(dp_recurrence_block){DP_SLOT_RECURRENT, part, row, time, 1,
                                                      p->products + row * r->width, NULL});
     }
