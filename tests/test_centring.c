@@ -55,12 +55,34 @@ START_TEST(padding_without_a_known_size_cannot_be_centred) {
 }
 END_TEST
 
+/* Sizes are guessed to find shapes. A network that runs at one size only is conditioned where sizes do not matter. */
+START_TEST(networks_that_run_at_one_size_can_be_centred) {
+    net n;
+    net_open(&n, 79);
+    int x = net_input(&n, "x", DP_F32, 4, NET_DIM(-1, 3, -1, -1));
+    int y = net_conv(&n, x, NET_DIM(4, 3, 2, 2), NULL); /* 5 x 5 become 4 x 4 */
+    int z = net_linear(&n, net_reshape(&n, y, 2, NET_DIM(-1, 64)), 6, 64);
+    net_output(&n, z);
+    float *mu = oracle_randoms(1, 64);
+    dp_conditioned_site sites[2] = {{net_node_name(&n, y), 3, mu, NULL, false},
+                                    {net_node_name(&n, z), 64, mu, mu, false}};
+    for (int i = 0; i < 64; i++) mu[i] = fabsf(mu[i]) + 1;
+    dp_graph *graph;
+    ck_dp_ok(dp_graph_condition(&graph, n.graph, &(dp_conditioning){2, sites}, &err));
+    rewriting_check_equal(n.graph, graph, 1e-5);
+    dp_graph_free(graph);
+    dp_free(mu);
+    net_close(&n);
+}
+END_TEST
+
 Suite *test_centring_suite(void) {
     Suite *s = suite_create("centring");
     TCase *t = tcase_create("centring");
     tcase_add_loop_test(t, centring_leaves_outputs_and_the_site_reads_x_less_mu, 0,
                         product_case_count());
     tcase_add_test(t, padding_without_a_known_size_cannot_be_centred);
+    tcase_add_test(t, networks_that_run_at_one_size_can_be_centred);
     suite_add_tcase(s, t);
     return s;
 }

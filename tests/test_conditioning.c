@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "garden.h"
+#include "heap.h"
 #include "oracle.h"
 #include "rewriting.h"
+#include "scratch.h"
 #include "suites.h"
 
 static int relu(net *n, int x) {
@@ -309,6 +311,54 @@ START_TEST(random_networks_can_be_conditioned_everywhere) {
 }
 END_TEST
 
+/* ---- when memory runs out ---- */
+
+static int conditioned_net(net *n) {
+    int x = net_input(n, "x", DP_F32, 4, NET_DIM(-1, 3, 8, 8));
+    x = net_conv(n, x, NET_DIM(4, 3, 3, 3), NET_ATTRS(OP_INTS("pads", 1, 1, 1, 1)));
+    x = net_conv(n, relu(n, x), NET_DIM(5, 4, 3, 3), NET_ATTRS(OP_INTS("pads", 1, 1, 1, 1)));
+    x = net_op(n, "GlobalAveragePool", NET_IN(relu(n, x)), NULL);
+    return net_linear(n, net_op(n, "Flatten", NET_IN(x), NULL), 6, 5);
+}
+
+static dp_status condition_and_save(const dp_graph *graph, const dp_conditioned_site *sites,
+                                    dp_error *err) {
+    dp_conditionables can;
+    dp_graph *made = NULL;
+    dp_conditioning asked = {3, (dp_conditioned_site *)(uintptr_t)sites};
+    dp_status status = dp_graph_conditionable(&can, graph, err);
+    if (status == DP_OK) status = dp_graph_condition(&made, graph, &asked, err);
+    if (status == DP_OK) status = dp_graph_save(made, scratch("out.onnx"), err);
+    dp_conditionables_clear(&can);
+    dp_graph_free(made);
+    return status;
+}
+
+START_TEST(every_failing_allocation_gives_a_status_and_leaves_nothing_behind) {
+    static const float mu[5] = {1, 2, 3, 4, 5}, alpha[5] = {1, 2, 4, 8, 16};
+    static const dp_conditioned_site sites[3] = {{"Conv_0", 3, mu, alpha, false},
+                                                 {"Conv_2", 4, mu, alpha, false},
+                                                 {"Gemm_6", 5, mu, alpha, false}};
+    net n;
+    net_open(&n, 73);
+    net_output(&n, conditioned_net(&n));
+    for (int64_t k = 0, used = 1; k < used; k++) {
+        dp_error err = {DP_OK, ""};
+        heap_watch(k);
+        dp_status status = condition_and_save(n.graph, sites, &err);
+        heap_count heap = heap_end();
+        used = heap.allocations;
+        ck_assert_msg(heap.live == 0, "allocation %d fails: %d blocks are never released", (int)k,
+                      (int)heap.live);
+        ck_assert_msg(used <= k ? status == DP_OK : status == DP_EMEMORY && err.text[0],
+                      "allocation %d fails: status %s, '%s'", (int)k, dp_status_name(status),
+                      err.text);
+        ck_assert_int_le(scratch_count(), 1); /* no half-written file is left */
+    }
+    net_close(&n);
+}
+END_TEST
+
 Suite *test_conditioning_suite(void) {
     Suite *s = suite_create("conditioning");
     TCase *t = tcase_create("sites");
@@ -318,6 +368,10 @@ Suite *test_conditioning_suite(void) {
     tcase_add_test(t, sites_keep_their_order_names_and_ties);
     tcase_add_test(t, what_makes_no_sense_is_refused_by_name);
     tcase_add_loop_test(t, random_networks_can_be_conditioned_everywhere, 0, 20);
+    suite_add_tcase(s, t);
+    t = tcase_create("memory");
+    tcase_add_checked_fixture(t, scratch_setup, scratch_teardown);
+    tcase_add_test(t, every_failing_allocation_gives_a_status_and_leaves_nothing_behind);
     suite_add_tcase(s, t);
     t = tcase_create("attention");
     tcase_add_loop_test(t, keys_and_values_lose_their_mean_over_positions, 0,
