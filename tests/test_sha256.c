@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/sha256_kernel.h"
+#include "oracle.h"
 #include "suites.h"
 
 /* Messages of NIST's examples: text repeated `times` times. */
@@ -41,6 +43,24 @@ START_TEST(digests_are_those_of_nist) {
         dp_sha256_update(&sha, vectors[_i].text, strlen(vectors[_i].text));
     dp_sha256_hex(&sha, hex);
     ck_assert_str_eq(hex, vectors[_i].hex);
+}
+END_TEST
+
+/* Of 0 to 40 blocks at a time; NIST's vectors above hold the fastest. */
+START_TEST(every_kernel_gives_the_same) {
+    uint8_t blocks[64 * 40];
+    uint64_t state = 9;
+    for (size_t i = 0; i < sizeof blocks; i++) blocks[i] = (uint8_t)oracle_below(&state, 256);
+    const dp_sha256_kernel *plain = dp_sha256_kernels;
+    while (plain[1].name) plain++;
+    for (const dp_sha256_kernel *kernel = dp_sha256_kernels; kernel != plain; kernel++) {
+        uint32_t a[8] = {1, 2, 3, 4, 5, 6, 7, 8}, b[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+        for (size_t count = 0; kernel->runs_here() && count <= 40; count++) {
+            kernel->compress(a, blocks, count);
+            plain->compress(b, blocks, count);
+            ck_assert_msg(memcmp(a, b, sizeof a) == 0, "%s: %zu blocks", kernel->name, count);
+        }
+    }
 }
 END_TEST
 
@@ -92,6 +112,7 @@ Suite *test_sha256_suite(void) {
     Suite *suite = suite_create("sha256");
     TCase *all = tcase_create("sha256");
     tcase_add_loop_test(all, digests_are_those_of_nist, 0, sizeof vectors / sizeof *vectors);
+    tcase_add_test(all, every_kernel_gives_the_same);
     tcase_add_test(all, a_message_may_come_in_any_pieces);
     tcase_add_test(all, a_file_has_the_digest_of_its_content);
     tcase_add_test(all, files_that_cannot_be_read_are_named);

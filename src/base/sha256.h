@@ -18,6 +18,7 @@ typedef struct dp_sha256 {
     uint32_t state[8];
     uint64_t bytes;    /* taken so far */
     uint8_t block[64]; /* the last bytes % 64 of them wait here */
+    const struct dp_sha256_kernel *kernel;
 } dp_sha256;
 
 void dp_sha256_init(dp_sha256 *sha);
