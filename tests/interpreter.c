@@ -18,7 +18,8 @@ static bool constant(const interpreter *ip, int value) {
 }
 
 static void describe(interpreter *ip, const dp_node *node, bool reverse, call *c) {
-    *c = (call){.args = {.node = node, .n_in = node->n_in, .n_out = node->n_out}};
+    *c = (call){
+        .args = {.node = node, .n_in = node->n_in, .n_out = node->n_out, .reverse = reverse}};
     for (int k = 0; k < node->n_in; k++) {
         int v = node->in[k];
         if (v < 0) continue;
@@ -38,8 +39,9 @@ static void describe(interpreter *ip, const dp_node *node, bool reverse, call *c
 }
 
 /* shape() may look at constants only. */
-static void infer(interpreter *ip, const dp_node *node, call *c) {
+static void infer(interpreter *ip, const dp_node *node, bool reverse, call *c) {
     describe(ip, node, false, c);
+    c->args.reverse = reverse;
     for (int k = 0; k < node->n_in; k++) {
         if (node->in[k] < 0) continue;
         c->hidden[k] = *c->in[k];
@@ -75,7 +77,7 @@ void interpret(interpreter *ip, const dp_graph *graph, const dp_tensor *inputs) 
     for (int i = 0; i < graph->n_nodes; i++) {
         const dp_node *node = &graph->nodes[i];
         call c;
-        infer(ip, node, &c);
+        infer(ip, node, false, &c);
         for (int k = 0; k < node->n_out; k++) ck_dp_ok(dp_tensor_allocate(c.out[k], &err));
         c.args.scratch = dp_alloc(c.args.scratch_bytes, 1);
         c.args.state = ip->state[i] = dp_alloc(c.args.state_bytes, 1);
@@ -94,7 +96,7 @@ void interpret_reverse(interpreter *ip, int target, const float *seed) {
         const dp_node *node = &graph->nodes[i];
         call c;
         if (!node->op->adjoint) continue;
-        infer(ip, node, &c);
+        infer(ip, node, true, &c);
         size_t scratch = c.args.scratch_bytes;
         describe(ip, node, true, &c);
         c.args.scratch_bytes = scratch;

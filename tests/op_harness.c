@@ -118,7 +118,8 @@ static void build_node(op_run *run, const op_case *c) {
                              .n_out = node->n_out,
                              .in = run->in_list,
                              .out = run->out_list,
-                             .port = c->port};
+                             .port = c->port,
+                             .reverse = true};
 }
 
 static void allocate_like(dp_tensor *t, const dp_tensor *like) {

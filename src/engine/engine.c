@@ -266,28 +266,29 @@ static dp_status describe_sites(dp_engine *e, dp_error *err) {
     return all ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory for %zu channels", n);
 }
 
-static void largest_buffers(const dp_engine *e, size_t *normals, size_t *weights) {
+/* weights: of node inputs with an even and with an odd number, as dp_worker keeps them. */
+static void largest_buffers(const dp_engine *e, size_t *normals, size_t weights[2]) {
     *normals = DP_DRAWS;
-    *weights = 0;
+    weights[0] = weights[1] = 0;
     for (int i = 0; i < e->n_sites; i++) {
         const dp_site_state *s = &e->sites[i];
         size_t row = (size_t)(s->site.norms > s->info.channels ? s->site.norms : s->info.channels);
         if (row > *normals) *normals = row;
-        if (s->weight && dp_tensor_bytes(s->weight) > *weights)
-            *weights = dp_tensor_bytes(s->weight);
+        size_t *own = &weights[s->site.weight_in & 1];
+        if (s->weight && dp_tensor_bytes(s->weight) > *own) *own = dp_tensor_bytes(s->weight);
     }
 }
 
 static dp_status prepare_worker(dp_engine *e, dp_worker *w, dp_error *err) {
-    size_t normals, weights;
-    largest_buffers(e, &normals, &weights);
+    size_t normals, weights[2];
+    largest_buffers(e, &normals, weights);
     bool inputs = e->hardware->input_bits > 0, off = dp_noise_needs_weights(e->hardware);
     w->engine = e;
     w->normals = dp_alloc(normals, sizeof(float));
     w->roots = dp_alloc(normals, sizeof(float));
     for (int k = 0; k < 2; k++) {
         w->operand[k] = dp_alloc(inputs ? e->forward->operand_bytes : 1, 1);
-        w->weight[k] = dp_alloc(off ? weights : 1, 1);
+        w->weight[k] = dp_alloc(off ? weights[k] : 1, 1);
         if (!w->operand[k] || !w->weight[k]) goto memory;
     }
     if (!w->normals || !w->roots) goto memory;
@@ -360,12 +361,12 @@ static dp_status plan_reverse(dp_engine *e, dp_error *err) {
 }
 
 dp_status dp_engine_prepare_weights(dp_engine *e, dp_error *err) {
-    size_t normals, weights;
-    largest_buffers(e, &normals, &weights);
+    size_t normals, weights[2];
+    largest_buffers(e, &normals, weights);
     for (int t = 0; dp_noise_needs_weights(e->hardware) && t < dp_pool_threads(e->pool); t++)
         for (int k = 0; k < 2; k++) {
             float **room = &e->workers[t].weight_grad[k];
-            if (!*room) *room = dp_alloc(weights ? weights : 1, 1);
+            if (!*room) *room = dp_alloc(weights[k] ? weights[k] : 1, 1);
             if (!*room) return dp_fail(err, DP_EMEMORY, "no memory for gradients of weights");
         }
     return DP_OK;
@@ -387,8 +388,8 @@ static double plan_bytes(const dp_plan *plan) {
 }
 
 void dp_engine_memory(dp_engine *e, dp_memory *out) {
-    size_t normals, weights;
-    largest_buffers(e, &normals, &weights);
+    size_t normals, weights[2];
+    largest_buffers(e, &normals, weights);
     bool inputs = e->hardware->input_bits > 0, off = dp_noise_needs_weights(e->hardware);
     *out = (dp_memory){.batch = e->options.batch, .forward = plan_bytes(e->forward)};
     for (int i = 0; i < e->graph->n_values; i++) {
@@ -401,7 +402,7 @@ void dp_engine_memory(dp_engine *e, dp_memory *out) {
         if (e->sites[i].weight) out->stored += (double)dp_tensor_bytes(e->sites[i].weight);
     out->forward += 2 * (double)(normals * sizeof(float)) +
                     (inputs ? 2 * (double)e->forward->operand_bytes : 0) +
-                    (off ? 2 * (double)weights : 0);
+                    (off ? (double)(weights[0] + weights[1]) : 0);
     if (plan_reverse(e, NULL) == DP_OK) {
         out->reverse_batch = e->reverse_batch;
         out->reverse = plan_bytes(e->reverse);

@@ -67,7 +67,10 @@ static bool is_there(const builder *b, int value) {
 
 /* The node's arguments as the plan knows them; data is NULL for what is not constant. */
 static dp_op_args arguments(builder *b, const dp_node *node) {
-    dp_op_args a = {.node = node, .n_in = node->n_in, .n_out = node->n_out};
+    dp_op_args a = {.node = node,
+                    .n_in = node->n_in,
+                    .n_out = node->n_out,
+                    .reverse = b->plan->options.reverse};
     for (int k = 0; k < node->n_in; k++) {
         b->in[k] = is_there(b, node->in[k]) ? &b->plan->values[node->in[k]] : NULL;
         if (b->in[k] && b->in[k]->data && k < 64) a.constant |= (uint64_t)1 << k;

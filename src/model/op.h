@@ -27,8 +27,10 @@ typedef struct dp_op_args {
     dp_tensor *const *grad_in;        /* [n_in], adjoint only; NULL where no gradient is wanted */
     uint64_t
         constant; /* bit k: input k is the same for all samples (weights), in all three functions */
-    void *scratch;        /* scratch_bytes, 64-byte aligned, content undefined */
-    size_t scratch_bytes; /* shape() sets it: the larger of what forward and adjoint need */
+    void *scratch; /* scratch_bytes, 64-byte aligned, content undefined */
+    size_t
+        scratch_bytes; /* shape() sets it: the larger of what forward and, if `reverse`, adjoint need */
+    bool reverse;      /* shape(): adjoint will run */
     void *
         state; /* state_bytes, 64-byte aligned: as forward left it when adjoint comes, which only reads it */
     size_t

@@ -35,6 +35,7 @@ static void divide_scratch(dp_recurrence *p, memory *s) {
     p->products = take(s, rows * r->width);
     p->zero = take(s, r->hidden);
     p->work = take(s, DP_CELL_WORK * r->hidden);
+    if (!p->a->reverse && !p->a->grad_out) return; /* forward alone */
     p->gh = take(s, rows * r->hidden);
     p->gc = take(s, rows * r->hidden);
     p->g_operand = take(s, rows * r->hidden);
