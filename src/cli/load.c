@@ -128,7 +128,7 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
     options->search = settings->search;
     options->cancel = cancel;
     options->progress = progress;
-    options->comm = dp_process_comm();
+    options->comm = settings->verb->bit & DP_VERB_SHARED ? dp_process_comm() : NULL;
 }
 
 dp_engine_options dp_load_engine_options(const dp_learn_options *options,

@@ -145,10 +145,9 @@ static int run_verb(const dp_verb *verb, char **words) {
     return result;
 }
 
-/* What the others of several processes have a part in. */
 static bool is_shared(const char *word) {
     const dp_verb *verb = word ? find_verb(word) : NULL;
-    return verb && verb->bit & (DP_VERB_LEARN | DP_VERB_EVAL);
+    return verb && verb->bit & DP_VERB_SHARED;
 }
 
 static int dispatch(char **words) {

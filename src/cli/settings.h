@@ -16,7 +16,8 @@ enum {
     DP_VERB_EVAL = 2,
     DP_VERB_RUN = 4,
     DP_VERB_INSPECT = 8,
-    DP_VERB_EXPORT = 16
+    DP_VERB_EXPORT = 16,
+    DP_VERB_SHARED = DP_VERB_LEARN | DP_VERB_EVAL /* several processes share their passes */
 };
 
 struct dp_settings;
