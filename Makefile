@@ -5,7 +5,7 @@
 # make all         the library build/libdynaprec.a and the program build/dynaprec
 # make setup       only install what building needs and this machine lacks
 # make check-asan  the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-# make mpi         build/dynaprec-mpi, which shares its passes over MPI's ranks
+# make mpi         build/dynaprec-mpi, which shares its passes over MPI's ranks; make mpi-test runs it under mpirun
 # make conformance run ONNX's own node tests, and networks beside PyTorch, where Debian's python3-onnx and -torch are there
 # make bench       measure what docs/benchmarks.md reports; uses DYNAPREC_MODELS where it is there
 # make install     into PREFIX (default /usr/local): program, library, headers, hardware presets
@@ -38,7 +38,7 @@ LIB      = $(BUILD)/libdynaprec.a
 BIN      = $(BUILD)/dynaprec
 LINK     = mkdir -p $(@D); $(CC) $(CFLAGS) $(SANITIZE) -pthread -o $@ $^
 
-.PHONY: all demo mpi test check-asan conformance bench install clean format lint setup FORCE
+.PHONY: all demo mpi mpi-test test check-asan conformance bench install clean format lint setup FORCE
 all: $(LIB) $(BIN)
 
 $(BUILD)/%.o: %.c | $(BUILD)/gen/onnx.pb-c.h
@@ -94,7 +94,9 @@ demo: setup
 	    --max-drop 2 --granularity channel -o results/demo/schedule.yaml
 mpi: setup
 	@.ci/setup mpi
-	@$(AGAIN) $(BIN)-mpi
+	@$(AGAIN) all $(BIN)-mpi
+mpi-test: mpi
+	@tests/mpi/run --build $(BUILD)
 test: setup
 	@$(AGAIN) all $(BUILD)/check
 	@CK_DEFAULT_TIMEOUT=60 $(BUILD)/check
@@ -106,11 +108,11 @@ conformance: all $(BUILD)/bench/condition
 	@tests/conformance/run --build $(BUILD) && tests/networks/run --build $(BUILD)
 $(addprefix $(BUILD)/bench/,speed profile condition): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/network.o $(BUILD)/src/cli/start.o $(LIB)
 	$(LINK) $(LIBS)
-bench: all $(BUILD)/bench/speed $(BUILD)/bench/condition
+bench: all $(if $(shell command -v mpicc),$(BIN)-mpi) $(BUILD)/bench/speed $(BUILD)/bench/condition
 	@BUILD='$(BUILD)' tests/bench/run
 
 install: all
-	install -D -t $(DESTDIR)$(PREFIX)/bin $(BIN)
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(BIN) $(wildcard $(BIN)-mpi)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $(LIB)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/dynaprec include/dynaprec/*.h
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/hardware examples/hardware/*.yaml
