@@ -27,6 +27,7 @@
 #include "dynaprec/export.h"
 #include "dynaprec/graph.h"
 #include "dynaprec/hardware.h"
+#include "dynaprec/kernels.h"
 #include "dynaprec/learn.h"
 #include "dynaprec/npz.h"
 #include "dynaprec/progress.h"

@@ -10,7 +10,7 @@
 #include "cli/start.h"
 #include "cli/suggest.h"
 #include "cli/verbs.h"
-#include "kernels/gemm.h"
+#include "dynaprec/kernels.h"
 
 static const dp_verb verbs[] = {
     {
@@ -157,7 +157,7 @@ static int dispatch(char **words) {
         return DP_EXIT_USAGE;
     }
     if (strcmp(*words, "--version") == 0) {
-        printf("dynaprec %s\nOpenBLAS kernels: %s\n", DYNAPREC_VERSION, dp_gemm_kernels());
+        printf("dynaprec %s\nOpenBLAS kernels: %s\n", DYNAPREC_VERSION, dp_kernels_running());
         return DP_EXIT_DONE;
     }
     bool help = strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0;
