@@ -51,7 +51,9 @@ static dp_status map_file(const char *path, const unsigned char **data, size_t *
         status = dp_fail(err, DP_EIO, "%s: not a regular file", path);
     else if (info.st_size > 0)
         map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED) status = dp_fail(err, DP_EIO, "%s: %s", path, strerror(errno));
+    if (map == MAP_FAILED)
+        status =
+            dp_fail(err, errno == ENOMEM ? DP_EMEMORY : DP_EIO, "%s: %s", path, strerror(errno));
     close(fd);
     if (status != DP_OK) return status;
     *data = map;
