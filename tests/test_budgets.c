@@ -284,6 +284,7 @@ START_TEST(certificates_hold_for_what_was_not_looked_at) {
     bench_open_with(&b, 0, false, POPULATION);
     b.options.max_drop = _i ? NAN : 5;
     b.options.max_loss = _i ? 0.05 : NAN;
+    b.options.condition = DP_CONDITION_NONE; /* one engine for all schedules */
     dp_engine_options options = {.seed = 4711, .example = b.data, .threads = 2};
     ck_dp_ok(dp_engine_create(&engine, b.n.graph, &b.hardware, &options, &err));
     for (int n = 0; n < CERTIFICATES; n++) {

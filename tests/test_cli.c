@@ -113,11 +113,12 @@ END_TEST
 static const struct {
     const char *verb, *options[32];
 } taken[] = {
-    {"learn", {"--data",      "--hardware",    "--output",      "--check",    "--check-fraction",
-               "--mean",      "--std",         "--output-name", "--max-drop", "--max-loss",
-               "--energy",    "--granularity", "--fix",         "--exclude",  "--search",
-               "--objective", "--trials",      "--confidence",  "--seed",     "--threads",
-               "--dry-run",   "--cache",       "--json",        "--progress", "--quiet"}},
+    {"learn", {"--data",    "--hardware",    "--output",      "--check",      "--check-fraction",
+               "--mean",    "--std",         "--output-name", "--max-drop",   "--max-loss",
+               "--energy",  "--granularity", "--fix",         "--exclude",    "--condition",
+               "--search",  "--objective",   "--trials",      "--confidence", "--seed",
+               "--threads", "--dry-run",     "--cache",       "--json",       "--progress",
+               "--quiet"}},
     {"eval",
      {"--data", "--schedule", "--hardware", "--repetitions", "--mean", "--std", "--output-name",
       "--exclude", "--trials", "--confidence", "--seed", "--threads", "--json", "--progress",

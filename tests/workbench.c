@@ -114,11 +114,13 @@ void check_budget(const bench *b, const dp_schedule *s) {
 
 void check_again(const bench *b, const dp_schedule *s) {
     dp_engine *engine = NULL;
+    dp_graph *graph = NULL;
     dp_measure m[2];
     dp_learn_options o = b->options;
     o.trials = 20 * o.trials;
     dp_engine_options options = {.seed = 4711, .example = b->data};
-    ck_dp_ok(dp_engine_create(&engine, b->n.graph, &b->hardware, &options, &err));
+    ck_dp_ok(dp_graph_condition(&graph, b->n.graph, &s->conditioning, &err));
+    ck_dp_ok(dp_engine_create(&engine, graph, &b->hardware, &options, &err));
     ck_dp_ok(dp_engine_survey(engine, b->half[0], &err));
     double *k = dp_alloc((size_t)dp_engine_channels(engine), sizeof *k);
     ck_dp_ok(dp_schedule_apply(s, engine, k, &err));
@@ -129,4 +131,5 @@ void check_again(const bench *b, const dp_schedule *s) {
     ck_assert_double_eq_tol(m[0].agreement.value, 1, 1e-12);
     dp_free(k);
     dp_engine_free(engine);
+    dp_graph_free(graph);
 }

@@ -78,6 +78,12 @@ typedef struct dp_conditioning {
     dp_conditioned_site *sites; /* in any order, each site once */
 } dp_conditioning;
 
+/** A copy that owns its names and vectors. Errors: DP_EMEMORY; *out is zeroed then. */
+dp_status dp_conditioning_copy(dp_conditioning *out, const dp_conditioning *list, dp_error *err);
+
+/** Release such a copy and zero it; NULL is allowed. */
+void dp_conditioning_clear(dp_conditioning *list);
+
 /**
  * The conditioned graph.
  *

@@ -50,6 +50,7 @@ typedef struct dp_hardware {
     bool signed_inputs; /* inputs may be negative, so that centring is possible */
 
     dp_component energy; /* A + B K joules a site and sample */
+    double digital_op_j; /* of one digital addition or multiplication that conditioning adds */
 
     /* the knob */
     double repetitions_min, repetitions_max;

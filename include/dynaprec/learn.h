@@ -2,7 +2,7 @@
 /*
  * The pipeline: from a network, calibration samples and a hardware description to a precision schedule.
  *
- * survey -> sensitivities at the clean point -> relaxation -> scale (Brent on the measured loss or accuracy) -> sensitivities
+ * conditioning of the operands -> survey -> sensitivities at the clean point -> relaxation -> scale (Brent on the measured loss or accuracy) -> sensitivities
  * at the noisy operating point -> relaxation -> scale -> refinement -> rounding -> acceptance on the check set, beside uniform
  * precision that was found with the same care. docs/methods.md gives the equations and their sources.
  *
@@ -28,6 +28,14 @@ typedef enum dp_energy_unit {
     DP_ENERGY_OF_UNIFORM /* fraction of what uniform precision needs to meet max_drop or max_loss */
 } dp_energy_unit;
 
+/* What is done to the operands before anything is learned: dynaprec/conditioning.h. Bits. */
+enum {
+    DP_CONDITION_NONE = 0,
+    DP_CONDITION_CENTRE = 1,
+    DP_CONDITION_BALANCE = 2,
+    DP_CONDITION_BOTH = 3
+};
+
 typedef struct dp_fix {
     const char *glob; /* of site names */
     double repetitions;
@@ -49,8 +57,9 @@ typedef struct dp_learn_options {
     const char *const
         *exclude; /* globs of sites that run digitally: clean, and not in the energy */
     int n_exclude;
-    int trials;        /* noise draws a check */
-    double confidence; /* of bounds and intervals, in (0.5, 1) */
+    unsigned condition; /* DP_CONDITION_...: what may be done, where it lowers the noise */
+    int trials;         /* noise draws a check */
+    double confidence;  /* of bounds and intervals, in (0.5, 1) */
     uint64_t seed;
     int threads;
     const char *output; /* see dp_engine_options */
@@ -62,7 +71,7 @@ typedef struct dp_learn_options {
     const dp_progress *progress;
 } dp_learn_options;
 
-/** Defaults: no budget, layer granularity, 4 trials, 95 % confidence, seed 1, 1 thread. */
+/** Defaults: no budget, layer granularity, conditioning both ways, 4 trials, 95 % confidence, seed 1, 1 thread. */
 void dp_learn_defaults(dp_learn_options *options);
 
 /** Names of the refinements, NULL at the end; the first one is the default. */

@@ -8,6 +8,7 @@
 #ifndef DYNAPREC_SCHEDULE_H
 #define DYNAPREC_SCHEDULE_H
 
+#include "dynaprec/conditioning.h"
 #include "dynaprec/hardware.h"
 #include "dynaprec/status.h"
 
@@ -69,17 +70,25 @@ typedef struct dp_schedule {
         passes; /* work: forward passes over as many samples as the learn set has; NaN: not known */
     dp_measure clean, learned, uniform;
     dp_figure saving; /* 1 - learned energy / uniform energy */
+    dp_conditioning
+        conditioning; /* of the operands; the precision is that of the network which comes of it */
+    double *
+        conditioned_noise; /* [conditioning.count] variance to be expected, in parts of what it was */
     int n_layers;
     dp_layer *layers;
 } dp_schedule;
 
-/** Write the schedule; the file appears under its name only when it is whole. Errors: DP_EIO. */
+/**
+ * Write the schedule; the file appears under its name only when it is whole. Large vectors of its conditioning go into a file beside
+ * it (docs/formats.md). Errors: DP_EIO, DP_EMEMORY.
+ */
 dp_status dp_schedule_write(const dp_schedule *schedule, const char *path, dp_error *err);
 
 /**
- * Read a schedule written by this or a compatible version.
+ * Read a schedule written by this or a compatible version, and the file of vectors beside it if it names one.
  *
- * Errors  DP_EIO, DP_EFORMAT (file, line, key and what is allowed; unknown keys; repetitions that are not positive). *out is zeroed then.
+ * Errors  DP_EIO, DP_EFORMAT (file, line, key and what is allowed; unknown keys; repetitions that are not positive; a file of
+ *         vectors that is not the one it was written with). *out is zeroed then.
  */
 dp_status dp_schedule_read(dp_schedule *out, const char *path, dp_error *err);
 

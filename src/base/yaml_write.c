@@ -106,23 +106,45 @@ void dp_yaml_put_number(dp_yaml_writer *w, const char *key, double value, bool w
     fprintf(w->stream, " %s\n", number_text(value, whole, text));
 }
 
+/* A list, broken before it gets too long. Start with the text before and the column after it. */
+typedef struct flow {
+    FILE *stream;
+    int column, indent;
+} flow;
+
+static flow begin_flow(dp_yaml_writer *w, const char *key) {
+    flow f = {w->stream, begin(w, key) + 2, 2 * w->depth + 2};
+    fputs(" [", w->stream);
+    return f;
+}
+
+static void put_entry(flow *f, const char *text, bool first, bool last) {
+    int length = (int)strlen(text);
+    if (!first && f->column + 1 + length + 1 > LINE_LENGTH) {
+        f->column = f->indent;
+        fprintf(f->stream, "\n%*s", f->column, "");
+    } else if (!first) {
+        f->column += 1;
+        fputc(' ', f->stream);
+    }
+    fprintf(f->stream, "%s%s", text, last ? "" : ",");
+    f->column += length + 1;
+}
+
 void dp_yaml_put_numbers(dp_yaml_writer *w, const char *key, const double *values, size_t count,
                          bool whole) {
     char text[DP_NUMBER_TEXT];
-    int column = begin(w, key) + 2;
-    fputs(" [", w->stream);
-    for (size_t i = 0; i < count; i++) {
-        int length = (int)strlen(number_text(values[i], whole, text));
-        if (i > 0 && column + 1 + length + 1 > LINE_LENGTH) {
-            column = 2 * w->depth + 2;
-            fprintf(w->stream, "\n%*s", column, "");
-        } else if (i > 0) {
-            column += 1;
-            fputc(' ', w->stream);
-        }
-        fprintf(w->stream, "%s%s", text, i + 1 < count ? "," : "");
-        column += length + 1;
-    }
+    flow f = begin_flow(w, key);
+    for (size_t i = 0; i < count; i++)
+        put_entry(&f, number_text(values[i], whole, text), i == 0, i + 1 == count);
+    fputs("]\n", w->stream);
+}
+
+void dp_yaml_put_floats(dp_yaml_writer *w, const char *key, const float *values, size_t count) {
+    char text[DP_NUMBER_TEXT];
+    flow f = begin_flow(w, key);
+    for (size_t i = 0; i < count; i++)
+        put_entry(&f, dp_number_text((double)values[i], text), i == 0, i + 1 == count);
     fputs("]\n", w->stream);
 }
 

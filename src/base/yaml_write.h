@@ -42,6 +42,9 @@ void dp_yaml_put_number(dp_yaml_writer *w, const char *key, double value, bool w
 void dp_yaml_put_numbers(dp_yaml_writer *w, const char *key, const double *values, size_t count,
                          bool whole);
 
+/** The same of floats, which read back as they are. */
+void dp_yaml_put_floats(dp_yaml_writer *w, const char *key, const float *values, size_t count);
+
 /** {a: 1.0, b: 2.0} on one line. */
 void dp_yaml_put_pairs(dp_yaml_writer *w, const char *key, const char *const *names,
                        const double *values, size_t count);

@@ -25,6 +25,7 @@ typedef struct evaluation {
     dp_schedule schedule; /* empty with --repetitions */
     dp_hardware hardware;
     dp_graph *graph;
+    dp_graph *conditioned; /* as the schedule has it; NULL: nothing is done to the operands */
     dp_dataset *data;
     dp_engine *engine;
     dp_learn_options options;
@@ -32,6 +33,17 @@ typedef struct evaluation {
     dp_measure clean, noisy, uniform;
     bool has_uniform; /* the schedule knows what uniform precision would have met its budget */
 } evaluation;
+
+/* The schedule's precision is that of a network whose operands are conditioned. */
+static dp_status condition(evaluation *e, dp_error *err) {
+    dp_error why = {DP_OK, ""};
+    if (e->schedule.conditioning.count == 0) return DP_OK;
+    dp_status status =
+        dp_graph_condition(&e->conditioned, e->graph, &e->schedule.conditioning, &why);
+    if (status == DP_ERANGE) status = DP_EFORMAT; /* of the file, not of the command line */
+    return status == DP_OK ? DP_OK
+                           : dp_fail(err, status, "%s: %s", e->settings->schedule, why.text);
+}
 
 static dp_status read_inputs(evaluation *e, dp_error *err) {
     const dp_settings *settings = e->settings;
@@ -45,6 +57,7 @@ static dp_status read_inputs(evaluation *e, dp_error *err) {
     if (status == DP_OK) status = dp_load_network(&e->graph, settings, err);
     if (status == DP_OK)
         status = dp_load_samples(&e->data, settings, e->graph, settings->data, err);
+    if (status == DP_OK) status = condition(e, err);
     return status;
 }
 
@@ -111,7 +124,9 @@ static dp_status measure_uniform(evaluation *e, dp_error *err) {
 static dp_status measure(evaluation *e, const dp_progress *progress, dp_error *err) {
     dp_load_options(&e->options, e->settings, dp_interrupt_watch(), progress);
     dp_engine_options options = dp_load_engine_options(&e->options, e->data);
-    dp_status status = dp_engine_create(&e->engine, e->graph, &e->hardware, &options, err);
+    if (e->conditioned) options.conditioning = &e->schedule.conditioning;
+    dp_status status = dp_engine_create(&e->engine, e->conditioned ? e->conditioned : e->graph,
+                                        &e->hardware, &options, err);
     if (status == DP_OK) status = set_repetitions(e, err);
     if (status == DP_OK) status = dp_engine_survey(e->engine, e->data, err);
     if (status != DP_OK) return status;
@@ -185,6 +200,7 @@ int dp_verb_eval(const dp_settings *settings) {
     dp_free(e.repetitions);
     dp_engine_free(e.engine);
     dp_dataset_free(e.data);
+    dp_graph_free(e.conditioned);
     dp_graph_free(e.graph);
     dp_schedule_clear(&e.schedule);
     return result;

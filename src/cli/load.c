@@ -114,6 +114,7 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
     options->energy_unit = settings->energy.unit;
     options->energy = settings->energy.value;
     options->cross_entropy = settings->objective != 0;
+    options->condition = (unsigned)settings->condition;
     if (settings->granularity.kind) options->granularity = settings->granularity.kind;
     options->tile = settings->granularity.tile;
     options->fixes = settings->fixes.items;

@@ -15,6 +15,7 @@
     { .help = (text), .verbs = (which) }
 
 static const char *const objectives[] = {"kl", "cross-entropy", NULL};
+static const char *const conditions[] = {"none", "centre", "balance", "both", NULL}; /* as DP_CONDITION_... */
 static const char *const progress_modes[] = {"auto", "never", "json", NULL};
 
 /* clang-format off */
@@ -78,6 +79,8 @@ const dp_option dp_options[] = {
      .take = dp_take_fix, PLACE(fixes), .many = true},
     {"exclude", "sites that run digitally: no noise, no energy; may be repeated", LEARN | EVAL | INSPECT, "GLOB",
      .take = dp_take_word, PLACE(exclude), .many = true},
+    {"condition", "what may be done to the operands of sites, where it lowers their noise: none, centre, balance or both", LEARN,
+     "HOW", "both", .take = dp_take_choice, PLACE(condition), .words = conditions},
 
     HEADING("Search", LEARN),
     {"search", "how the relaxed precision is refined", LEARN, "NAME",

@@ -77,6 +77,7 @@ typedef struct dp_settings {
     dp_words exclude;
     const char *search;
     int objective; /* 0: kl, 1: cross-entropy */
+    int condition; /* as DP_CONDITION_... */
     double check_fraction, confidence;
     double repetitions; /* NaN where not given */
     int trials, threads;

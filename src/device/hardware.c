@@ -16,6 +16,7 @@
  *     energy:                                required
  *       model: per-mac                       a row of energy.c; its parameters follow
  *       energy_per_mac_j: 1.0e-18
+ *       digital_op_j: 0                      an addition or multiplication that conditioning adds
  *     precision:
  *       knob: repetitions
  *       min: 1
@@ -137,7 +138,9 @@ void dp_hardware_from_yaml(dp_yaml_node *map, dp_hardware *out) {
     read_text(dp_yaml_find(map, "source"), out->source, sizeof out->source);
     read_noise(dp_yaml_need(map, "noise"), out);
     read_bits(dp_yaml_need(map, "bits"), out);
-    read_component(dp_yaml_need(map, "energy"), "model", dp_energy_type, &out->energy);
+    dp_yaml_node *energy = dp_yaml_need(map, "energy");
+    read_component(energy, "model", dp_energy_type, &out->energy);
+    out->digital_op_j = dp_yaml_number(dp_yaml_find(energy, "digital_op_j"), 0, 1, 0);
     read_precision(dp_yaml_find(map, "precision"), out);
 }
 
@@ -214,6 +217,7 @@ void dp_hardware_to_yaml(dp_yaml_writer *w, const dp_hardware *hardware) {
     dp_yaml_close(w);
     dp_yaml_open(w, "energy");
     write_component(w, "model", dp_energy_type, &hardware->energy);
+    dp_yaml_put_number(w, "digital_op_j", hardware->digital_op_j, false);
     dp_yaml_close(w);
     dp_yaml_open(w, "precision");
     write_precision(w, hardware);

@@ -307,6 +307,7 @@ static dp_status set_up(dp_engine *e, dp_error *err) {
     if ((status = plan_batch(e, false, &e->options.batch, &e->forward, err))) return status;
     if ((status = check_target(e, err))) return status;
     if ((status = describe_sites(e, err))) return status;
+    dp_engine_count_digital(e);
     if ((status = dp_inputs_prepare(e, err))) return status;
     size_t threads = (size_t)dp_pool_threads(e->pool);
     e->workers = dp_alloc(threads, sizeof *e->workers);

@@ -95,6 +95,9 @@ struct dp_reference {
 dp_score dp_reference_score(const dp_reference *reference, int64_t sample, const float *noisy,
                             const float *clean);
 
+/** Add what conditioning's operations cost to the next site that follows them, or to the last one. */
+void dp_engine_count_digital(dp_engine *engine);
+
 /** Set the precision of the next pass; NULL: noise off. */
 void dp_engine_set_precision(dp_engine *engine, const double *repetitions);
 

@@ -15,6 +15,7 @@ void dp_learn_defaults(dp_learn_options *o) {
     *o = (dp_learn_options){.max_drop = NAN,
                             .max_loss = NAN,
                             .granularity = DP_GRAIN_LAYER,
+                            .condition = DP_CONDITION_BOTH,
                             .trials = 4,
                             .confidence = 0.95,
                             .seed = 1,
@@ -88,6 +89,7 @@ static dp_status finish(dp_pipeline *p, dp_schedule *out, dp_status status, dp_e
                         .learned = p->has_learned ? &p->learned : NULL,
                         .uniform = p->has_uniform ? &p->uniform : NULL,
                         .clean = &p->clean,
+                        .choice = &p->condition.choice,
                         .status = status == DP_ECANCELLED ? "interrupted"
                                   : unmet                 ? "unmet"
                                   : uniform               ? "uniform"

@@ -7,11 +7,13 @@
 #define DP_LEARN_PIPELINE_H
 
 #include "learn/accept.h"
+#include "learn/condition.h"
 #include "learn/refine.h"
 
 typedef struct dp_pipeline {
     dp_search search;
     const dp_graph *graph;
+    dp_condition condition; /* its graph, if there is one, is what the engine runs */
     const dp_refiner *refiner;
     double *shape; /* [units] */
     double t;      /* of the learned family */

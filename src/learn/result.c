@@ -161,6 +161,16 @@ static bool fill_origin(dp_schedule *out, const dp_graph *graph, const dp_result
            out->data_sha256 && out->check_file && out->check_sha256 && out->goal && out->status;
 }
 
+static bool fill_conditioning(dp_schedule *out, const dp_choice *choice) {
+    size_t count = (size_t)choice->list.count;
+    out->conditioned_noise = dp_alloc(count, sizeof *out->conditioned_noise);
+    if (!out->conditioned_noise ||
+        dp_conditioning_copy(&out->conditioning, &choice->list, NULL) != DP_OK)
+        return false;
+    if (count > 0) memcpy(out->conditioned_noise, choice->noise, count * sizeof *choice->noise);
+    return true;
+}
+
 dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_result *r,
                              dp_error *err) {
     memset(out, 0, sizeof *out);
@@ -177,7 +187,9 @@ dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_r
     out->uniform = r->uniform ? r->uniform->measure : dp_result_unknown();
     out->saving = saving_of(r);
     if (!r->learned) dp_result_energy(s, r->k, &out->learned);
-    if (fill_origin(out, graph, r) && fill_layers(out, s, r->k)) return DP_OK;
+    if (fill_origin(out, graph, r) && fill_conditioning(out, r->choice) &&
+        fill_layers(out, s, r->k))
+        return DP_OK;
     dp_schedule_clear(out);
     return dp_fail(err, DP_EMEMORY, "no memory for the schedule");
 }

@@ -4,12 +4,14 @@
 #define DP_LEARN_RESULT_H
 
 #include "learn/accept.h"
+#include "learn/choose.h"
 
 typedef struct dp_result {
     const dp_search *search;
     const double *k;                        /* [units] */
     const dp_acceptance *learned, *uniform; /* NULL: not measured */
     const dp_measure *clean;
+    const dp_choice *choice; /* what was done to the operands */
     const char *status;
 } dp_result;
 

@@ -10,11 +10,6 @@
  * their variance. */
 static const double default_rise = 0.01;
 
-static dp_status survey(dp_search *s, dp_error *err) {
-    dp_search_count(s, s->learn.samples, DP_FORWARD_COST);
-    return dp_engine_survey(s->engine, s->learn.data, err);
-}
-
 static dp_status open_half(dp_search *s, dp_half *half, dp_error *err) {
     int64_t trials = s->options->trials;
     half->samples = dp_dataset_count(half->data);
@@ -60,20 +55,10 @@ static dp_status measure_clean(dp_pipeline *p, dp_error *err) {
 dp_status dp_pipeline_start(dp_pipeline *p, const dp_hardware *hardware, dp_error *err) {
     dp_search *s = &p->search;
     const dp_learn_options *o = s->options;
-    dp_engine_options engine = {.threads = o->threads,
-                                .seed = o->seed,
-                                .output = o->output,
-                                .cancel = o->cancel,
-                                .cache = o->cache,
-                                .comm = o->comm,
-                                .progress = o->progress,
-                                .exclude = o->exclude,
-                                .n_exclude = o->n_exclude,
-                                .example = s->learn.data};
-    dp_status status = dp_engine_create(&s->engine, p->graph, hardware, &engine, err);
+    dp_status status = dp_condition_open(&p->condition, s, p->graph, err);
     if (status == DP_OK) status = dp_units_create(&s->units, s->engine, hardware, o, err);
     if (status == DP_OK) status = allocate(p, err);
-    if (status == DP_OK) status = survey(s, err);
+    if (status == DP_OK) status = dp_condition_find(&p->condition, s, p->graph, err);
     if (status == DP_OK) status = open_half(s, &s->learn, err);
     if (status == DP_OK) status = open_half(s, &s->check, err);
     if (status == DP_OK) status = adapt_criteria(s, err);
@@ -95,4 +80,5 @@ void dp_pipeline_stop(dp_pipeline *p) {
     dp_free(p->uniform.k);
     dp_units_clear(&s->units);
     dp_engine_free(s->engine);
+    dp_condition_clear(&p->condition);
 }

@@ -46,6 +46,7 @@ typedef struct dp_node {
     int n_attrs;
     dp_attr *attrs;
     const dp_op *op;
+    bool added; /* not in the file: put in by conditioning */
     int guard; /* 0: none; else it is part of the network only if dp_graph.guards[guard - 1] holds */
 } dp_node;
 

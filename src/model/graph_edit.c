@@ -128,6 +128,7 @@ dp_node *dp_graph_add_node(dp_graph *graph, const dp_new_node *what) {
         return NULL;
     dp_node *node = &graph->nodes[graph->n_nodes];
     *node = (dp_node){.name = name,
+                      .added = true,
                       .op_type = op->type,
                       .domain = op->domain,
                       .opset = what->beside->opset,

@@ -30,7 +30,7 @@ typedef struct dp_new_node {
     int out;
 } dp_new_node;
 
-/** Append it; NULL when memory cannot be had, or the operator does not exist at that opset. */
+/** Append it, marked as added; NULL when memory cannot be had, or the operator does not exist at that opset. */
 dp_node *dp_graph_add_node(dp_graph *graph, const dp_new_node *what);
 
 /** Give a node its input k, however many it had. */

@@ -60,6 +60,8 @@ void dp_schedule_clear(dp_schedule *schedule) {
     for (int i = 0; schedule->layers && i < schedule->n_layers; i++)
         clear_layer(&schedule->layers[i]);
     dp_free(schedule->layers);
+    dp_conditioning_clear(&schedule->conditioning);
+    dp_free(schedule->conditioned_noise);
     dp_free(schedule->version);
     dp_free(schedule->search);
     dp_free(schedule->model_file);

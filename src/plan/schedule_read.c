@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "device/hardware.h"
+#include "plan/schedule_conditioning.h"
 #include "plan/schedule_format.h"
 
 enum { MAX_INDEX = (1 << 24) - 1 }; /* what the random counters hold */
@@ -162,7 +163,7 @@ static void read_layers(dp_yaml_node *list, dp_schedule *out) {
     }
 }
 
-static void read_all(dp_yaml_node *root, dp_schedule *out) {
+static void read_all(dp_yaml_node *root, const char *path, dp_schedule *out) {
     dp_yaml_node *format = dp_yaml_need(root, "format");
     const char *found = dp_yaml_string(format, 64, DP_SCHEDULE_FORMAT);
     if (strcmp(found, DP_SCHEDULE_FORMAT) != 0)
@@ -170,6 +171,7 @@ static void read_all(dp_yaml_node *root, dp_schedule *out) {
                       DP_SCHEDULE_FORMAT);
     read_origin(root, out);
     read_result(root, out);
+    dp_schedule_read_conditioning(root, path, out);
     read_layers(dp_yaml_need(root, "layers"), out);
 }
 
@@ -178,7 +180,7 @@ dp_status dp_schedule_read(dp_schedule *out, const char *path, dp_error *err) {
     dp_yaml *yaml;
     dp_status status = dp_yaml_read(&yaml, path, err);
     if (status != DP_OK) return status;
-    read_all(dp_yaml_root(yaml), out);
+    read_all(dp_yaml_root(yaml), path, out);
     status = dp_yaml_finish(yaml, err);
     if (status != DP_OK) dp_schedule_clear(out);
     dp_yaml_free(yaml);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "device/hardware.h"
+#include "plan/schedule_conditioning.h"
 #include "plan/schedule_format.h"
 
 static void write_figure(dp_yaml_writer *w, const char *key, const dp_figure *figure) {
@@ -103,12 +104,15 @@ static void write_layers(dp_yaml_writer *w, const dp_schedule *s, bool whole) {
 
 dp_status dp_schedule_write(const dp_schedule *schedule, const char *path, dp_error *err) {
     dp_output output = {0};
-    dp_status status = dp_output_open(&output, path, err);
+    dp_vector_file vectors;
+    dp_status status = dp_schedule_write_vectors(schedule, path, &vectors, err);
+    if (status == DP_OK) status = dp_output_open(&output, path, err);
     if (status != DP_OK) return status;
     dp_yaml_writer w = {.stream = output.stream};
     bool whole = schedule->hardware.levels != DP_LEVELS_CONTINUOUS;
     write_origin(&w, schedule);
     write_result(&w, schedule, whole);
+    dp_schedule_write_conditioning(&w, schedule, &vectors);
     write_layers(&w, schedule, whole);
     return dp_output_close(&output, err);
 }
