@@ -56,6 +56,7 @@ START_TEST(presets_repeat_in_whole_numbers_at_every_granularity) {
     for (int i = 0; i < 3; i++) {
         dp_hardware h = preset(names[i]);
         ck_assert(h.levels == DP_LEVELS_INTEGER && h.average_analog);
+        ck_assert(h.operation_s == 0 && h.rows == 0 && h.columns == 0);
         ck_assert(h.repetitions_min == 1 && h.repetitions_max == 65536);
         ck_assert_uint_eq(h.granularities, DP_GRAIN_LAYER | DP_GRAIN_CHANNEL | DP_GRAIN_TILE);
         ck_assert_uint_eq(strlen(h.sha256), 64);
@@ -100,6 +101,7 @@ START_TEST(everything_can_be_said) {
         "  - {sigma: 3e-1, kind: weight}\n"
         "bits: {weights: 4, inputs: 6, outputs: 10, percentile: 100, signed_inputs: true}\n"
         "energy: {model: per-mac, energy_per_mac_j: 3e-15}\n"
+        "latency: {operation_s: 2.5e-10, rows: 64, columns: 128}\n"
         "precision: {knob: repetitions, min: 0.25, max: 64, levels: power-of-two,\n"
         "  granularity: [tile, layer], average: digital}\n";
     dp_hardware h;
@@ -114,6 +116,7 @@ START_TEST(everything_can_be_said) {
     ck_assert_double_eq(dp_hardware_parameter(&h, "per-mac", "energy_per_mac_j"), 3e-15);
     ck_assert(h.weight_bits == 4 && h.input_bits == 6 && h.output_bits == 10);
     ck_assert(h.percentile == 100 && h.signed_inputs && !h.average_analog);
+    ck_assert(h.operation_s == 2.5e-10 && h.rows == 64 && h.columns == 128);
     ck_assert(h.repetitions_min == 0.25 && h.repetitions_max == 64);
     ck_assert_int_eq(h.levels, DP_LEVELS_POWER_OF_TWO);
     ck_assert_uint_eq(h.granularities, DP_GRAIN_TILE | DP_GRAIN_LAYER);
@@ -129,8 +132,13 @@ static const struct {
     {"name: \"\"\n" BODY, "hw.yaml:1: name: a name is expected"},
     {"name: 12\n" BODY, "hw.yaml:1: name: '12' where text"},
     {HEAD "name: y\n" BODY, "hw.yaml:2: key 'name' stands here again"},
-    {HEAD BODY "format: 1\n",
-     "hw.yaml:5: unknown key 'format'; allowed: name, source, noise, bits, energy, precision"},
+    {HEAD BODY "format: 1\n", "hw.yaml:5: unknown key 'format'; allowed: name, source, noise, "
+                              "bits, energy, latency, precision"},
+    {HEAD BODY "latency: {rows: -1}\n", "hw.yaml:5: latency.rows: "},
+    {HEAD BODY "latency: {columns: 1.5}\n", "hw.yaml:5: latency.columns: "},
+    {HEAD BODY "latency: {operation_s: 2}\n", "hw.yaml:5: latency.operation_s: "},
+    {HEAD BODY "latency: {parallel: none}\n",
+     "hw.yaml:5: unknown key 'parallel' in latency; allowed: operation_s, rows, columns"},
     {HEAD BODY "sha256: x\n", "hw.yaml:5: unknown key 'sha256'"},
     {HEAD "bits: {weights: 0, inputs: 0}\nenergy: {model: per-mac}\n",
      "hw.yaml:1: key 'noise' is missing"},

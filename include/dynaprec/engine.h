@@ -58,6 +58,9 @@ typedef struct dp_site_info {
     int64_t first_channel;            /* in arrays over all channels */
     double macs;                      /* a sample */
     double fixed_j, per_repetition_j; /* energy a sample: A + B K, B of all channels together */
+    int64_t
+        at_once; /* channels that the core computes at once: the first ones, the next ones ... */
+    double operations; /* of the core for these, a sample and repetition */
     /* after the survey */
     double input_low, input_high;   /* range of the input quantiser */
     double output_low, output_high; /* of the clean output */
@@ -94,6 +97,17 @@ double dp_engine_macs(const dp_engine *engine);
 
 /** Energy in joules a sample at these repetitions. Source: [Garg] and [ADEPT]: sum over sites of A + B K. */
 double dp_engine_energy(const dp_engine *engine, const double *repetitions);
+
+/**
+ * Operations of the core a sample at these repetitions: what is computed at once takes as many as what is repeated most.
+ *
+ * Shapes  repetitions [dp_engine_channels]; NULL: everything once.
+ * Source  docs/methods.md, "Latency".
+ */
+double dp_engine_operations(const dp_engine *engine, const double *repetitions);
+
+/** Seconds of one operation; NaN where the hardware does not say. */
+double dp_engine_operation_s(const dp_engine *engine);
 
 /* Bytes. */
 typedef struct dp_memory {

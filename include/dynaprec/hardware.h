@@ -52,6 +52,10 @@ typedef struct dp_hardware {
     dp_component energy; /* A + B K joules a site and sample */
     double digital_op_j; /* of one digital addition or multiplication that conditioning adds */
 
+    /* time: operations are products of a matrix with a vector */
+    double operation_s; /* of one; 0: not known */
+    int rows, columns;  /* channels and inputs in one operation; 0: as many as a site has */
+
     /* the knob */
     double repetitions_min, repetitions_max;
     dp_levels levels;       /* unless continuous, both bounds are levels */

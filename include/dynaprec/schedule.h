@@ -33,7 +33,8 @@ typedef struct dp_measure {
     double rise, rise_upper;  /* of the objective against clean, nats, and its one-sided bound */
     double energy_j;          /* a sample */
     double energy_per_mac_aj; /* MAC-weighted mean */
-    double latency_x;         /* MAC-weighted mean repetitions: time against K = 1 */
+    double latency_x;         /* time against K = 1 everywhere */
+    double latency_s;         /* a sample; NaN where the hardware says nothing about time */
     double repetitions;       /* uniform: its K; else NaN */
 } dp_measure;
 

@@ -45,7 +45,7 @@ static void add_measure(dp_table *table, const char *name, const dp_measure *m) 
 static dp_measure as_clean(const dp_measure *measure) {
     dp_measure m = *measure;
     m.agreement.value = m.drop.value = m.drop_upper = m.kl.value = NAN;
-    m.energy_j = m.energy_per_mac_aj = m.latency_x = NAN;
+    m.energy_j = m.energy_per_mac_aj = m.latency_x = m.latency_s = NAN;
     return m;
 }
 

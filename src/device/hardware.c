@@ -17,6 +17,10 @@
  *       model: per-mac                       a row of energy.c; its parameters follow
  *       energy_per_mac_j: 1.0e-18
  *       digital_op_j: 0                      an addition or multiplication that conditioning adds
+ *     latency:                               operations are products of a matrix with a vector
+ *       operation_s: 0                       seconds of one; 0: not known
+ *       rows: 0                              channels that one computes at once; 0: all of a site's
+ *       columns: 0                           inputs that one adds up; 0: all
  *     precision:
  *       knob: repetitions
  *       min: 1
@@ -39,7 +43,7 @@
 #include "device/component.h"
 #include "device/quantise.h"
 
-enum { MAX_BYTES = 1 << 20, MAX_TYPES = 32 };
+enum { MAX_BYTES = 1 << 20, MAX_TYPES = 32, MAX_ROWS = 1 << 20 };
 
 static const char *const knob_words[] = {"repetitions", NULL};
 static const char *const average_words[] = {"digital", "analog", NULL};      /* as average_analog */
@@ -93,6 +97,12 @@ static void read_bits(dp_yaml_node *map, dp_hardware *out) {
     out->signed_inputs = dp_yaml_boolean(dp_yaml_find(map, "signed_inputs"), false);
 }
 
+static void read_latency(dp_yaml_node *map, dp_hardware *out) {
+    out->operation_s = dp_yaml_number(dp_yaml_find(map, "operation_s"), 0, 1, 0);
+    out->rows = (int)dp_yaml_integer(dp_yaml_find(map, "rows"), 0, MAX_ROWS, 0);
+    out->columns = (int)dp_yaml_integer(dp_yaml_find(map, "columns"), 0, MAX_ROWS, 0);
+}
+
 static unsigned read_grains(dp_yaml_node *list) {
     unsigned grains = 0;
     for (dp_yaml_node *entry = dp_yaml_first(list); entry; entry = dp_yaml_next(entry))
@@ -141,6 +151,7 @@ void dp_hardware_from_yaml(dp_yaml_node *map, dp_hardware *out) {
     dp_yaml_node *energy = dp_yaml_need(map, "energy");
     read_component(energy, "model", dp_energy_type, &out->energy);
     out->digital_op_j = dp_yaml_number(dp_yaml_find(energy, "digital_op_j"), 0, 1, 0);
+    read_latency(dp_yaml_find(map, "latency"), out);
     read_precision(dp_yaml_find(map, "precision"), out);
 }
 
@@ -218,6 +229,11 @@ void dp_hardware_to_yaml(dp_yaml_writer *w, const dp_hardware *hardware) {
     dp_yaml_open(w, "energy");
     write_component(w, "model", dp_energy_type, &hardware->energy);
     dp_yaml_put_number(w, "digital_op_j", hardware->digital_op_j, false);
+    dp_yaml_close(w);
+    dp_yaml_open(w, "latency");
+    dp_yaml_put_number(w, "operation_s", hardware->operation_s, false);
+    dp_yaml_put_integer(w, "rows", (uint64_t)hardware->rows);
+    dp_yaml_put_integer(w, "columns", (uint64_t)hardware->columns);
     dp_yaml_close(w);
     dp_yaml_open(w, "precision");
     write_precision(w, hardware);

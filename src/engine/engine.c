@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "device/energy.h"
+#include "device/latency.h"
 #include "engine/cache.h"
 #include "engine/inputs.h"
 #include "engine/share.h"
@@ -209,6 +210,20 @@ static char *site_name(const dp_node *node, int slot) {
     return dp_strdup(text);
 }
 
+static void describe_time(const dp_engine *e, dp_site_state *s) {
+    double depth = (double)s->site.depth, channels = (double)s->site.channels;
+    double rows = (double)s->site.rows / (double)e->options.batch; /* activation x activation */
+    double products = rows > 0 ? rows : s->info.macs / (channels * depth);
+    dp_site_size size = {.products = products,
+                         .outputs = s->info.macs / (products * depth),
+                         .channels = s->site.channels,
+                         .groups = s->site.groups,
+                         .depth = s->site.depth};
+    dp_site_time time = dp_latency_site(e->hardware, &size);
+    s->info.at_once = time.at_once;
+    s->info.operations = time.operations;
+}
+
 static dp_status describe_site(dp_engine *e, int index, dp_error *err) {
     dp_site_state *s = &e->sites[index];
     s->site = e->forward->sites[index];
@@ -239,6 +254,7 @@ static dp_status describe_site(dp_engine *e, int index, dp_error *err) {
             break;
         }
     }
+    describe_time(e, s);
     dp_site_energy energy = dp_energy_site(e->hardware, s->info.macs);
     s->info.fixed_j = energy.fixed_j;
     s->info.per_repetition_j = energy.per_repetition_j;
@@ -450,21 +466,4 @@ const dp_site_info *dp_engine_site(const dp_engine *engine, int site) {
 
 int64_t dp_engine_channels(const dp_engine *engine) {
     return engine->channels;
-}
-
-double dp_engine_macs(const dp_engine *e) {
-    double macs = 0;
-    for (int i = 0; i < e->n_sites; i++) macs += e->sites[i].info.macs;
-    return macs;
-}
-
-double dp_engine_energy(const dp_engine *e, const double *repetitions) {
-    double energy = 0;
-    for (int i = 0; i < e->n_sites; i++) {
-        const dp_site_info *info = &e->sites[i].info;
-        double mean = 0;
-        for (int64_t c = 0; c < info->channels; c++) mean += repetitions[info->first_channel + c];
-        energy += info->fixed_j + info->per_repetition_j * mean / (double)info->channels;
-    }
-    return energy;
 }

@@ -22,25 +22,16 @@ dp_measure dp_result_unknown(void) {
                         .energy_j = NAN,
                         .energy_per_mac_aj = NAN,
                         .latency_x = NAN,
+                        .latency_s = NAN,
                         .repetitions = NAN};
-}
-
-/* MAC-weighted mean repetitions are the time relative to K = 1 where repetitions follow one another. */
-static double mean_repetitions(const dp_engine *e, const double *repetitions) {
-    double sum = 0;
-    for (int i = 0; i < dp_engine_site_count(e); i++) {
-        const dp_site_info *site = dp_engine_site(e, i);
-        double mean = 0;
-        for (int64_t c = 0; c < site->channels; c++) mean += repetitions[site->first_channel + c];
-        sum += site->macs * mean / (double)site->channels;
-    }
-    return sum / dp_engine_macs(e);
 }
 
 void dp_result_channel_energy(const dp_engine *e, const double *repetitions, dp_measure *m) {
     m->energy_j = dp_engine_energy(e, repetitions);
     m->energy_per_mac_aj = 1e18 * m->energy_j / dp_engine_macs(e);
-    m->latency_x = mean_repetitions(e, repetitions);
+    double operations = dp_engine_operations(e, repetitions);
+    m->latency_x = operations / dp_engine_operations(e, NULL);
+    m->latency_s = operations * dp_engine_operation_s(e);
     m->repetitions = NAN;
 }
 

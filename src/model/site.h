@@ -23,6 +23,8 @@ typedef struct dp_site {
     int64_t depth; /* D: length of the dot product */
     int64_t macs;  /* multiply-accumulates of the whole batch */
     int64_t
+        rows; /* of left operands, activation x activation only: products of a vector with a matrix */
+    int64_t
         norms; /* squared norms of left operands that forward writes per batch: one a group, position and sample */
     int weight_in; /* node input that holds the weights; -1 for activation x activation */
     int input_in; /* node input that holds the activations; -1: made inside the operator (port->operand) */

@@ -7,9 +7,11 @@
 #include "base/alloc.h"
 
 #define FIGURE(name)                                                                               \
-    { #name, offsetof(dp_measure, name), true }
+    { #name, offsetof(dp_measure, name), true, false }
 #define NUMBER(name)                                                                               \
-    { #name, offsetof(dp_measure, name), false }
+    { #name, offsetof(dp_measure, name), false, false }
+#define NEW_NUMBER(name)                                                                           \
+    { #name, offsetof(dp_measure, name), false, true }
 
 const dp_measure_field dp_measure_fields[] = {
     FIGURE(top1),
@@ -24,8 +26,9 @@ const dp_measure_field dp_measure_fields[] = {
     NUMBER(energy_j),
     NUMBER(energy_per_mac_aj),
     NUMBER(latency_x),
+    NEW_NUMBER(latency_s),
     NUMBER(repetitions),
-    {NULL, 0, false},
+    {NULL, 0, false, false},
 };
 
 const char *const dp_figure_names[3] = {"value", "lower", "upper"};

@@ -12,6 +12,7 @@ typedef struct dp_measure_field {
     const char *name;
     size_t offset;
     bool figure;
+    bool late; /* older files do not have it */
 } dp_measure_field;
 
 /** The fields of a dp_measure; they end before the first one without a name. */

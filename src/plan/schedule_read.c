@@ -43,7 +43,7 @@ static int read_int(dp_yaml_node *node, int least, int largest) {
 
 /* A measured number: any, or null where it was not measured. */
 static double read_measured(dp_yaml_node *node) {
-    return dp_yaml_is_null(node) ? NAN : dp_yaml_number(node, -INFINITY, INFINITY, NAN);
+    return !node || dp_yaml_is_null(node) ? NAN : dp_yaml_number(node, -INFINITY, INFINITY, NAN);
 }
 
 static dp_figure read_figure(dp_yaml_node *node) {
@@ -56,7 +56,8 @@ static dp_figure read_figure(dp_yaml_node *node) {
 static void read_measure(dp_yaml_node *map, dp_measure *out) {
     for (const dp_measure_field *field = dp_measure_fields; field->name; field++) {
         void *place = (char *)out + field->offset;
-        dp_yaml_node *node = dp_yaml_need(map, field->name);
+        dp_yaml_node *node =
+            field->late ? dp_yaml_find(map, field->name) : dp_yaml_need(map, field->name);
         if (field->figure)
             *(dp_figure *)place = read_figure(node);
         else
@@ -95,8 +96,7 @@ static void read_result(dp_yaml_node *root, dp_schedule *out) {
     out->checks = read_int(dp_yaml_need(result, "checks"), 0, INT_MAX);
     dp_yaml_node *uniform = dp_yaml_find(result, "checks_uniform");
     out->checks_uniform = uniform ? read_int(uniform, 0, INT_MAX) : 0;
-    dp_yaml_node *passes = dp_yaml_find(result, "passes");
-    out->passes = passes ? read_measured(passes) : NAN;
+    out->passes = read_measured(dp_yaml_find(result, "passes"));
     read_measure(dp_yaml_need(result, "clean"), &out->clean);
     read_measure(dp_yaml_need(result, "learned"), &out->learned);
     read_measure(dp_yaml_need(result, "uniform"), &out->uniform);

@@ -457,6 +457,7 @@ static dp_status einsum_site(const dp_op_args *a, int slot, dp_site *site, dp_er
                       .sample_axis = sample_axis(&c, c.left),
                       .bias_in = -1};
     if (c.kind == ACTIVATIONS) {
+        site->rows = rows;
         site->norms += c.batch.size * c.columns.size;
         return DP_OK;
     }

@@ -316,6 +316,7 @@ dp_status dp_matmul_site(const dp_op_args *a, int slot, dp_site *site, dp_error 
                       .input_in = 0,
                       .bias_in = p.bias_in};
     if (p.kind == DP_ACTIVATIONS) {
+        site->rows = p.rows_total;
         site->norms += p.batch * p.n;
         return DP_OK;
     }
