@@ -176,6 +176,9 @@ dp_dataset *net_dataset(const net *n, const net_data *what) {
         arrays[count++].name = labels;
         dp_tensor_reshape(y, DP_I64, what->labels > 1 ? 2 : 1,
                           NET_DIM(what->samples, what->labels));
+        if (what->height)
+            dp_tensor_reshape(y, DP_I64, 3,
+                              NET_DIM(what->samples, what->height, what->labels / what->height));
         ck_dp_ok(dp_tensor_allocate(y, &err));
         for (int64_t i = 0; i < dp_tensor_count(y); i++)
             ((int64_t *)y->data)[i] =

@@ -68,6 +68,7 @@ typedef struct net_data {
     float spread;
     int64_t labels, classes;
     uint64_t seed;
+    int64_t height; /* labels are [samples, height, labels / height]; 0: no such axis */
 } net_data;
 dp_dataset *net_dataset(const net *n, const net_data *what);
 

@@ -220,13 +220,14 @@ static const struct {
     {DP_I32, 2, {4, 1}, 1, NULL},
     {DP_I16, 2, {4, 3}, 3, NULL},
     {DP_U64, 2, {4, 2}, 2, NULL},
+    {DP_U8, 3, {4, 2, 3}, 6, NULL},
     {DP_F32, 1, {5}, 0, "targets 'y' have shape [5]; [4,...] is wanted"},
     {DP_F64, 2, {4, 0}, 0, "targets 'y' have shape [4,0]"},
     {DP_BOOL, 1, {4}, 0, "labels 'y' are bool"},
-    {DP_I64, 1, {5}, 0, "labels 'y' have shape [5]; [4] or [4,T] is wanted"},
+    {DP_I64, 1, {5}, 0, "labels 'y' have shape [5]; [4] or [4,...] is wanted"},
     {DP_I64, 0, {0}, 0, "labels 'y' have shape []"},
     {DP_I64, 2, {4, 0}, 0, "labels 'y' have shape [4,0]"},
-    {DP_I64, 3, {4, 1, 1}, 0, "labels 'y' have shape [4,1,1]"},
+    {DP_I64, 3, {4, 2, 0}, 0, "labels 'y' have shape [4,2,0]"},
 };
 
 START_TEST(labels_are_integers_one_or_several_a_sample) {
@@ -241,7 +242,10 @@ START_TEST(labels_are_integers_one_or_several_a_sample) {
                     labels[_i].part);
     } else {
         ck_dp_ok(dp_dataset_open(&d, box_saved(&b), &any_input, 1, NULL, &err));
+        int64_t dim[DP_MAX_RANK];
         ck_assert_int_eq(dp_dataset_label_count(d), labels[_i].count);
+        ck_assert_int_eq(dp_dataset_label_shape(d, dim), labels[_i].rank - 1);
+        for (int i = 1; i < labels[_i].rank; i++) ck_assert_int_eq(dim[i - 1], labels[_i].dims[i]);
         for (int64_t k = 0; k < 4 * labels[_i].count; k++)
             ck_assert_int_eq(dp_dataset_labels(d, k / labels[_i].count)[k % labels[_i].count], k);
     }

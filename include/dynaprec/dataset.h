@@ -53,8 +53,11 @@ const char *dp_dataset_sha256(const dp_dataset *dataset);
 /** Number of this data set's sample i in its file: the same for a sample in every subset. */
 int64_t dp_dataset_origin(const dp_dataset *dataset, int64_t sample);
 
-/** Labels a sample (1 for [N], T for [N,T]); 0: the file has none. */
+/** Labels a sample (1 for [N], T for [N,T], H W for [N,H,W]); 0: the file has none. */
 int64_t dp_dataset_label_count(const dp_dataset *dataset);
+
+/** Axes of a sample's labels, and their lengths in dim: none for [N], T for [N,T]. */
+int dp_dataset_label_shape(const dp_dataset *dataset, int64_t dim[DP_MAX_RANK]);
 
 /** The labels of one sample, [label_count] int64, -100: ignored. NULL without labels. */
 const int64_t *dp_dataset_labels(const dp_dataset *dataset, int64_t sample);

@@ -76,6 +76,12 @@ int64_t dp_dataset_label_count(const dp_dataset *dataset) {
     return dataset->store->label_count;
 }
 
+int dp_dataset_label_shape(const dp_dataset *dataset, int64_t dim[DP_MAX_RANK]) {
+    const dp_store *store = dataset->store;
+    memcpy(dim, store->label_dim, sizeof store->label_dim);
+    return store->label_axes;
+}
+
 const int64_t *dp_dataset_labels(const dp_dataset *dataset, int64_t sample) {
     const dp_store *store = dataset->store;
     if (store->label_count == 0) return NULL;

@@ -377,17 +377,18 @@ static dp_status read_labels(reader *r, dp_error *err) {
         return dp_fail(err, DP_EFORMAT,
                        "%s: labels 'y' are %s; integers are wanted, the number of a class", r->path,
                        dp_dtype_name(t->dtype));
-    if (t->rank < 1 || t->rank > 2 || t->dim[0] != r->store->count ||
-        (t->rank == 2 && t->dim[1] == 0))
+    if (t->rank < 1 || t->dim[0] != r->store->count || dp_tensor_count(t) == 0)
         return dp_fail(err, DP_EFORMAT,
                        "%s: labels 'y' have shape %s; [%" PRId64 "] or [%" PRId64
-                       ",T] is wanted, as there are %" PRId64 " samples",
+                       ",...] is wanted, as there are %" PRId64 " samples",
                        r->path, dp_tensor_shape_text(t, shape, sizeof shape), r->store->count,
                        r->store->count, r->store->count);
     dp_status status = to_integer(r, y, DP_I64, err);
     if (status != DP_OK) return status;
     r->store->labels = y->tensor.data;
-    r->store->label_count = t->rank == 2 ? t->dim[1] : 1;
+    r->store->label_count = dp_tensor_count(t) / t->dim[0];
+    r->store->label_axes = t->rank - 1;
+    memcpy(r->store->label_dim, t->dim + 1, (size_t)(t->rank - 1) * sizeof *t->dim);
     y->tensor.borrowed = true;
     return DP_OK;
 }

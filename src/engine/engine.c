@@ -9,6 +9,7 @@
 #include "device/energy.h"
 #include "device/latency.h"
 #include "engine/cache.h"
+#include "engine/classes.h"
 #include "engine/inputs.h"
 #include "engine/share.h"
 #include "engine/state.h"
@@ -313,6 +314,20 @@ memory:
     return dp_fail(err, DP_EMEMORY, "no memory for a thread's buffers");
 }
 
+/* Predictions are read from the last axis: where labels say that classes are on axis 1, they are moved there. */
+static dp_status turn_classes(dp_engine *e, dp_error *err) {
+    const dp_dataset *data = e->options.example;
+    const dp_tensor *t = &e->forward->values[e->target];
+    bool computed = e->graph->values[e->target].producer >= 0;
+    if (!data || !computed || !dp_classes_first(t, data)) return DP_OK;
+    dp_status status = dp_classes_turn(&e->turned, e->graph, &e->target, t->rank, err);
+    if (status != DP_OK) return status;
+    e->graph = e->turned;
+    dp_plan_free(e->forward);
+    e->forward = NULL;
+    return plan_batch(e, false, &e->options.batch, &e->forward, err);
+}
+
 static dp_status set_up(dp_engine *e, dp_error *err) {
     dp_status status;
     dp_gemm_single_thread();
@@ -321,6 +336,7 @@ static dp_status set_up(dp_engine *e, dp_error *err) {
     if ((status = find_target(e, err))) return status;
     if ((status = check_excluded(e, err))) return status;
     if ((status = plan_batch(e, false, &e->options.batch, &e->forward, err))) return status;
+    if ((status = turn_classes(e, err))) return status;
     if ((status = check_target(e, err))) return status;
     if ((status = describe_sites(e, err))) return status;
     dp_engine_count_digital(e);
@@ -360,7 +376,7 @@ dp_status dp_engine_create(dp_engine **out, const dp_graph *graph, const dp_hard
     *out = NULL;
     dp_engine *e = dp_alloc(1, sizeof *e);
     if (!e) return dp_fail(err, DP_EMEMORY, "no memory for an engine");
-    e->graph = graph;
+    e->graph = e->given = graph;
     e->hardware = hardware;
     e->options = *options;
     dp_meter_init(&e->meter, options->progress);
@@ -409,8 +425,8 @@ void dp_engine_memory(dp_engine *e, dp_memory *out) {
     largest_buffers(e, &normals, weights);
     bool inputs = e->hardware->input_bits > 0, off = dp_noise_needs_weights(e->hardware);
     *out = (dp_memory){.batch = e->options.batch, .forward = plan_bytes(e->forward)};
-    for (int i = 0; i < e->graph->n_values; i++) {
-        const dp_tensor *constant = e->graph->values[i].constant;
+    for (int i = 0; i < e->given->n_values; i++) {
+        const dp_tensor *constant = e->given->values[i].constant;
         if (!constant) continue;
         out->weights += (double)dp_tensor_bytes(constant);
         if (constant->borrowed) out->mapped += (double)dp_tensor_bytes(constant);
@@ -451,6 +467,7 @@ void dp_engine_free(dp_engine *e) {
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dp_free(blocks[i]);
     dp_plan_free(e->forward);
     dp_plan_free(e->reverse);
+    dp_graph_free(e->turned);
     dp_pool_free(e->pool);
     dp_meter_free(&e->meter);
     dp_free(e);

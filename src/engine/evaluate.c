@@ -17,9 +17,11 @@ static dp_status check_labels(const dp_engine *e, const dp_dataset *data, dp_err
     if (labels != e->rows)
         return dp_fail(err, DP_EFORMAT,
                        "%s: labels 'y' have %lld entries a sample, output '%s' of %s makes %lld "
-                       "prediction%s a sample; each wants one, the number of a class",
+                       "prediction%s a sample of %lld classes; each wants one, the number of a "
+                       "class. Where classes are on axis 1, [N,C,H,W], labels are [N,H,W]",
                        dp_dataset_path(data), (long long)labels, e->graph->values[e->target].name,
-                       e->graph->path, (long long)e->rows, e->rows == 1 ? "" : "s");
+                       e->graph->path, (long long)e->rows, e->rows == 1 ? "" : "s",
+                       (long long)e->classes);
     return dp_dataset_check_labels(data, e->classes, err);
 }
 

@@ -54,6 +54,8 @@ typedef struct dp_worker {
 
 struct dp_engine {
     const dp_graph *graph;
+    const dp_graph *given; /* the caller's: graph, unless */
+    dp_graph *turned;      /* classes had to be moved to the last axis; else NULL */
     const dp_hardware *hardware;
     dp_engine_options options;
     char identity[65]; /* see dp_cache_identify; empty where passes are neither kept nor shared */
