@@ -515,6 +515,14 @@ def read_schedule(path):
     return plan, repetitions
 
 
+def classes_last(logits, labels):
+    """[N, C, H, W] with labels [N, H, W] has its classes on axis 1; all else on the last."""
+    if labels is None or labels.dim() < 2 or logits.dim() != labels.dim() + 1:
+        return logits
+    first = logits.shape[2:] == labels.shape[1:] and logits.shape[1:-1] != labels.shape[1:]
+    return logits.movedim(1, -1) if first else logits
+
+
 def cross_entropy(logits, labels):
     """Nats and whether the top-1 is right, for every sample (averaged over its labelled positions)."""
     n = len(logits)
@@ -552,11 +560,11 @@ def error_of_draws(table, batch):
 def evaluate(analog, x, y, draws, batch=50):
     """Noisy against clean: every figure with its standard error over draws, and over images at once."""
     analog.noisy = False
-    clean = torch.cat([analog(b) for b in batches_of(x, batch)])
+    clean = classes_last(torch.cat([analog(b) for b in batches_of(x, batch)]), y)
     analog.noisy = True
     figures = {"kl": [], "agreement": [], "top1": [], "loss": []}
     for _ in range(draws):
-        noisy = torch.cat([analog(b) for b in batches_of(x, batch)])
+        noisy = classes_last(torch.cat([analog(b) for b in batches_of(x, batch)]), y)
         kl, agreement = divergence(clean, noisy)
         figures["kl"].append(kl)
         figures["agreement"].append(agreement)
