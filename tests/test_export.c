@@ -10,6 +10,7 @@
 #include "dynaprec/npz.h"
 #include "plan/exporter.h"
 #include "program.h"
+#include "rewriting.h"
 #include "suites.h"
 
 #define MODEL "calib_data/digits.onnx"
@@ -39,6 +40,29 @@ START_TEST(the_exported_network_computes_the_same) {
         ck_assert(fabsf(((float *)x->data)[i] - ((float *)y->data)[i]) < 1e-4F);
     dp_npz_clear(&a);
     dp_npz_clear(&b);
+}
+END_TEST
+
+/* Every site that the schedule conditions reads a value that is put in before it; what is not conditioned reads what it read. */
+START_TEST(the_exported_network_is_conditioned_as_the_schedule_says) {
+    dp_schedule schedule;
+    dp_graph *graph;
+    run_expecting(EXPORT MODEL, 0);
+    ck_dp_ok(dp_schedule_read(&schedule, in_folder("schedule.yaml"), &err));
+    ck_dp_ok(dp_graph_load(&graph, in_folder("out.onnx"), &err));
+    ck_assert_int_gt(schedule.conditioning.count, 0);
+    int centred = 0, subs = 0;
+    for (int i = 0; i < schedule.conditioning.count; i++) {
+        const dp_conditioned_site *site = &schedule.conditioning.sites[i];
+        const dp_node *node = rewriting_node(graph, site->site);
+        if (!site->mu) continue;
+        centred++;
+        ck_assert_str_eq(graph->nodes[graph->values[node->in[0]].producer].op_type, "Sub");
+    }
+    for (int n = 0; n < graph->n_nodes; n++) subs += strcmp(graph->nodes[n].op_type, "Sub") == 0;
+    ck_assert_int_eq(subs, centred);
+    dp_graph_free(graph);
+    dp_schedule_clear(&schedule);
 }
 END_TEST
 
@@ -87,6 +111,7 @@ Suite *test_export_suite(void) {
     tcase_add_unchecked_fixture(t, open_folder, program_close_folder);
     tcase_add_test(t, another_network_is_refused);
     tcase_add_test(t, the_exported_network_computes_the_same);
+    tcase_add_test(t, the_exported_network_is_conditioned_as_the_schedule_says);
     tcase_add_test(t, equal_schedules_export_equal_bytes);
     tcase_add_test(t, targets_are_known_by_name);
     tcase_add_test(t, every_target_has_a_row_of_its_name);

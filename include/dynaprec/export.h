@@ -7,7 +7,6 @@
 #ifndef DYNAPREC_EXPORT_H
 #define DYNAPREC_EXPORT_H
 
-#include "dynaprec/conditioning.h"
 #include "dynaprec/graph.h"
 #include "dynaprec/schedule.h"
 
@@ -18,8 +17,7 @@ extern "C" {
 /* What is exported. */
 typedef struct dp_export {
     const dp_schedule *schedule;
-    const dp_graph *graph;               /* of the file that the schedule was learned for */
-    const dp_conditioning *conditioning; /* what the schedule says of it; NULL: nothing */
+    const dp_graph *graph; /* of the file that the schedule was learned for */
 } dp_export;
 
 /** Names of all targets; NULL at the end. */
@@ -28,8 +26,8 @@ const char *const *dp_export_targets(void);
 /**
  * Write `what` for a target. A file appears under its name only when it is whole.
  *
- * Errors  DP_ERANGE for an unknown target, and for a schedule of another network; DP_EUNSUPPORTED for a target that cannot express
- *         conditioning, or a network that it cannot express; DP_EIO, DP_EMEMORY.
+ * Errors  DP_ERANGE for an unknown target, and for a schedule of another network; DP_EFORMAT for conditioning that the network does
+ *         not allow; DP_EUNSUPPORTED for a target that cannot express conditioning, or the network; DP_EIO, DP_EMEMORY.
  */
 dp_status dp_export_write(const dp_export *what, const char *target, const char *path,
                           dp_error *err);

@@ -64,7 +64,7 @@ static int count_readers(const view *v, int value) {
 
 static dp_conditionable describe(const view *v, int node, int slot) {
     dp_operand o;
-    dp_way way;
+    dp_way way = {0};
     dp_conditionable c = {.operand = -1};
     c.positions = dp_condition_positions(v->graph, node) != DP_POSITIONS_NONE;
     if (!dp_operand_read(v->graph, node, slot, &o)) return c;

@@ -212,7 +212,7 @@ static dp_status scale_constant(dp_graph *graph, const dp_scaling *s, const floa
                                 int64_t channels, dp_error *err) {
     dp_node *node = &graph->nodes[s->node];
     const dp_tensor *old = dp_node_floats(graph, node, s->k);
-    int64_t dim[DP_MAX_RANK], inner = 1;
+    int64_t dim[DP_MAX_RANK] = {0}, inner = 1;
     int rank = old->rank > -s->axis ? old->rank : -s->axis;
     for (int i = 0; i < rank; i++)
         dim[i] = i < rank - old->rank ? 1 : old->dim[i - rank + old->rank];

@@ -32,7 +32,7 @@ static dp_status unknown(const char *name, dp_error *err) {
 dp_status dp_export_write(const dp_export *what, const char *target, const char *path,
                           dp_error *err) {
     const dp_exporter *exporter = dp_exporter_find(target);
-    bool conditioned = what->conditioning && what->conditioning->count > 0;
+    bool conditioned = what->schedule->conditioning.count > 0;
     if (!exporter) return unknown(target, err);
     if (strcmp(what->schedule->model_sha256, dp_graph_sha256(what->graph)) != 0)
         return dp_fail(err, DP_ERANGE,
