@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Blocks are rounded up to whole cache lines. An arena is a list of blocks of which only the first still has room;
+ * Blocks are rounded up to whole cache lines, those that fill most of a large page to large pages. An arena is a list of blocks of which only the first still has room;
  * pieces are never taken back, so what was zero when the block came is zero when a piece is handed out.
  */
 #include "base/alloc.h"
@@ -8,8 +8,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ARENA_BLOCK = 1 << 16 };
+enum { ARENA_BLOCK = 1 << 16, LARGE_PAGE = 2 << 20, LARGE_BLOCK = LARGE_PAGE / 2 };
 
 struct dp_arena_block {
     struct dp_arena_block *next;
@@ -20,17 +21,30 @@ bool dp_size_mul(size_t a, size_t b, size_t *product) {
     return !__builtin_mul_overflow(a, b, product);
 }
 
-static bool round_up(size_t bytes, size_t *rounded) {
-    if (__builtin_add_overflow(bytes, (size_t)DP_ALIGNMENT - 1, rounded)) return false;
-    *rounded &= ~((size_t)DP_ALIGNMENT - 1);
-    if (*rounded == 0) *rounded = DP_ALIGNMENT;
+static bool round_up(size_t bytes, size_t step, size_t *rounded) {
+    if (__builtin_add_overflow(bytes, step - 1, rounded)) return false;
+    *rounded &= ~(step - 1);
+    if (*rounded == 0) *rounded = step;
     return *rounded <= PTRDIFF_MAX;
+}
+
+/* Let the system back it with few large pages, whose addresses are translated faster; it may decline. */
+static void prefer_large_pages(void *block, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    madvise(block, bytes, MADV_HUGEPAGE);
+#else
+    (void)block, (void)bytes;
+#endif
 }
 
 void *dp_alloc(size_t count, size_t size) {
     size_t bytes, rounded;
-    if (!dp_size_mul(count, size, &bytes) || !round_up(bytes, &rounded)) return NULL;
-    void *block = aligned_alloc(DP_ALIGNMENT, rounded);
+    if (!dp_size_mul(count, size, &bytes)) return NULL;
+    bool large = bytes >= LARGE_BLOCK;
+    size_t alignment = large ? LARGE_PAGE : DP_ALIGNMENT;
+    if (!round_up(bytes, alignment, &rounded)) return NULL;
+    void *block = aligned_alloc(alignment, rounded);
+    if (block && large) prefer_large_pages(block, rounded);
     if (block) memset(block, 0, rounded);
     return block;
 }
@@ -73,7 +87,7 @@ static struct dp_arena_block *arena_block(dp_arena *arena, size_t bytes) {
 
 void *dp_arena_alloc(dp_arena *arena, size_t count, size_t size) {
     size_t bytes, rounded;
-    if (!dp_size_mul(count, size, &bytes) || !round_up(bytes, &rounded)) return NULL;
+    if (!dp_size_mul(count, size, &bytes) || !round_up(bytes, DP_ALIGNMENT, &rounded)) return NULL;
     struct dp_arena_block *block = arena->blocks;
     if (!block || block->size - block->used < rounded) block = arena_block(arena, rounded);
     if (!block) return NULL;
