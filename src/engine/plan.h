@@ -30,6 +30,8 @@ typedef struct dp_step {
     int first_site, n_sites;
     size_t scratch_bytes;
     size_t state_bytes, state_place; /* from forward to adjoint; place: bytes into the arena */
+    int finish; /* a later step whose forward runs on this one's blocks while they are in the cache; 0: none */
+    bool taken; /* it is such a step */
 } dp_step;
 
 #define DP_NOWHERE SIZE_MAX

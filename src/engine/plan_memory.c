@@ -7,6 +7,7 @@
 #include "engine/plan_memory.h"
 
 #include "engine/arena.h"
+#include "engine/plan_fuse.h"
 
 typedef struct memory {
     dp_plan *plan;
@@ -63,6 +64,9 @@ static void share_data(memory *b) {
     for (int v = 0; v < b->graph->n_values; v++) b->root[v] = b->grad_root[v] = v;
     for (int s = 0; s < b->plan->n_steps; s++) {
         const dp_node *node = step_node(b, s);
+        if (b->plan->steps[s].finish > 0)
+            b->root[step_node(b, b->plan->steps[s].finish)->out[0]] = b->root[node->out[0]];
+        if (b->plan->steps[s].taken) continue;
         int in = input_of(node, 0), out = node->n_out > 0 ? node->out[0] : -1;
         if (out < 0 || !varies(b, in)) continue;
         bool view = (node->op->flags & DP_OP_VIEW) && (node->n_out < 2 || !varies(b, node->out[1]));
@@ -197,8 +201,11 @@ dp_status dp_plan_place(dp_plan *plan, dp_error *err) {
     dp_status status = DP_EMEMORY;
     if (m.root && m.grad_root && m.uses) {
         count_uses(&m);
-        share_data(&m);
-        status = place(&m, err);
+        status = dp_plan_fuse(plan, m.uses, err);
+        if (status == DP_OK) {
+            share_data(&m);
+            status = place(&m, err);
+        }
     } else {
         dp_fail(err, DP_EMEMORY, "%s: no memory for a plan", plan->graph->path);
     }

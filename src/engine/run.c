@@ -13,7 +13,9 @@ typedef struct step_call {
     dp_tensor **out;
     const dp_tensor **grad_out;
     dp_tensor **grad_in;
-    bool view; /* shares data: nothing to run */
+    bool view;                /* shares data: nothing to run */
+    bool taken;               /* an earlier step runs it forward */
+    struct step_call *finish; /* see dp_step */
 } step_call;
 
 struct dp_run {
@@ -40,14 +42,35 @@ static void show_operand(void *self, int slot, float *values, int64_t count) {
     if (hooks->state) hooks->state(hooks->self, site_of_slot(call, slot), values, count);
 }
 
+/* A part of a block that stays in the first-level cache while it goes from one to the next. */
+enum { FINISH = 4096 };
+
+static void finish_run(const step_call *call, int64_t first, int64_t count) {
+    for (int64_t i = 0; i < count; i += FINISH)
+        for (const step_call *next = call->finish; next; next = next->finish)
+            next->args.node->op->finish(&next->args, first + i,
+                                        count - i < FINISH ? count - i : FINISH);
+}
+
+/* What follows elementwise, on what the block covers of the output. */
+static void finish_block(const step_call *call, const dp_product *b) {
+    int64_t first = b->y - (const float *)call->out[0]->data;
+    bool rows = b->position_stride == 1;
+    int64_t outer = rows ? b->channels : b->positions, inner = rows ? b->positions : b->channels;
+    int64_t stride = rows ? b->channel_stride : b->position_stride;
+    if (stride == inner) inner *= outer, outer = 1;
+    for (int64_t i = 0; i < outer; i++) finish_run(call, first + i * stride, inner);
+}
+
 static void show(void *self, const dp_product *block) {
     step_call *call = self;
     const dp_hooks *hooks = call->run->hooks;
     int site = site_of_slot(call, block->slot);
     if (call->run->reverse) {
         if (hooks->reverse) hooks->reverse(hooks->self, site, block);
-    } else if (hooks->forward) {
-        hooks->forward(hooks->self, site, block);
+    } else {
+        if (hooks->forward) hooks->forward(hooks->self, site, block);
+        if (call->finish) finish_block(call, block);
     }
 }
 
@@ -119,6 +142,8 @@ static bool prepare(dp_run *run, const dp_step *step, step_call *call) {
     }
     call->view = (node->op->flags & DP_OP_VIEW) && node->n_in > 0 && call->in[0] && call->out[0] &&
                  call->in[0]->data == call->out[0]->data;
+    call->taken = step->taken;
+    if (step->finish > 0) call->finish = &run->calls[step->finish];
     call->args.in = call->replaced;
     call->args.out = call->out;
     if (call->n_sites) set_port(run, call);
@@ -187,7 +212,7 @@ dp_status dp_run_forward(dp_run *run, const dp_hooks *hooks, dp_error *err) {
     run->reverse = false;
     for (int s = 0; s < run->plan->n_steps; s++) {
         step_call *call = &run->calls[s];
-        if (call->view) continue;
+        if (call->view || call->taken) continue;
         if (call->n_sites) replace_operands(run, call);
         call->args.grad_in = NULL;
         call->args.grad_out = NULL;

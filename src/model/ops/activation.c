@@ -212,6 +212,13 @@ static dp_status unary_forward(const dp_op_args *a, dp_error *err) {
     return DP_OK;
 }
 
+static void unary_finish(const dp_op_args *a, int64_t first, int64_t count) {
+    const function *f = function_of(a);
+    float p[2];
+    float_parameters(a, f, p);
+    f->value((float *)a->out[0]->data + first, count, p);
+}
+
 static dp_status unary_adjoint(const dp_op_args *a, dp_error *err) {
     (void)err;
     const float *gy = dp_grad_out(a, 0);
@@ -273,13 +280,15 @@ static dp_status is_inf_forward(const dp_op_args *a, dp_error *err) {
 /* clang-format off */
 #define ROW(name, opset, flag, ...)                                                                \
     {.type = name, .domain = "", .since = (opset), .flags = (flag), .shape = unary_shape,          \
-     .forward = unary_forward, .adjoint = unary_adjoint, .detail = &(const function){__VA_ARGS__}}
+     .forward = unary_forward, .adjoint = unary_adjoint, .finish = unary_finish,                   \
+     .detail = &(const function){__VA_ARGS__}}
 #define MICROSOFT(name, ...)                                                                       \
     {.type = name, .domain = "com.microsoft", .since = 1, .shape = unary_shape,                    \
-     .forward = unary_forward, .adjoint = unary_adjoint, .detail = &(const function){__VA_ARGS__}}
+     .forward = unary_forward, .adjoint = unary_adjoint, .finish = unary_finish,                   \
+     .detail = &(const function){__VA_ARGS__}}
 #define STEP(name, opset, ...) /* slope 0 everywhere says nothing: no adjoint */                   \
     {.type = name, .domain = "", .since = (opset), .flags = DP_OP_INPLACE, .shape = unary_shape,   \
-     .forward = unary_forward, .detail = &(const function){__VA_ARGS__}}
+     .forward = unary_forward, .finish = unary_finish, .detail = &(const function){__VA_ARGS__}}
 #define PREDICATE(name, opset, function, types)                                                    \
     {.type = name, .domain = "", .since = (opset), .shape = predicate_shape, .forward = function,  \
      .detail = &(const int){types}}

@@ -171,6 +171,18 @@ static void forward_reals(const dp_op_args *a, const function *f) {
     }
 }
 
+/* Which of the two is in place does not matter to a sum. */
+static void add_finish(const dp_op_args *a, int64_t first, int64_t count) {
+    float *v = (float *)a->out[0]->data + first;
+    const dp_tensor *other = a->in[a->in[0]->data == a->out[0]->data ? 1 : 0];
+    const float *w = other->data;
+    if (dp_tensor_count(other) == dp_tensor_count(a->out[0])) {
+        add_real(v, w + first, count);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) v[i] += *w;
+}
+
 static bool has_zero(const int64_t *v, int64_t n) {
     for (int64_t i = 0; i < n; i++)
         if (v[i] == 0) return true;
@@ -355,7 +367,9 @@ static dp_status where_adjoint(const dp_op_args *a, dp_error *err) {
 #define SLOPES_OF(name)  .slope = {name##_slope_x, name##_slope_y}
 
 const dp_op dp_ops_arithmetic[] = {
-    LINEAR("Add", 7, .types = DP_IS_NUMBER, BOTH(add), .linear = {1, 1}),
+    {.type = "Add", .domain = "", .since = 7, .flags = DP_OP_INPLACE | DP_OP_LINEAR, .shape = shape,
+     .forward = forward, .adjoint = linear_adjoint, .finish = add_finish,
+     .detail = &(const function){.types = DP_IS_NUMBER, BOTH(add), .linear = {1, 1}}},
     LINEAR("Sub", 7, .types = DP_IS_NUMBER, BOTH(sub), .linear = {1, -1}),
     LINEAR("Sum", 6, .types = DP_IS_NUMBER, BOTH(add), .linear = {1, 1}, .variadic = true),
     LINEAR("Mean", 6, .types = DP_IS_F32, .real = add_real, .linear = {1, 1}, .variadic = true,

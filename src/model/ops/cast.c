@@ -177,8 +177,19 @@ static dp_status cast_adjoint(const dp_op_args *a, dp_error *err) {
 }
 
 const dp_op dp_ops_cast[] = {
-    {"Cast", "", 6, 0, DP_OP_LINEAR, cast_shape, cast_forward, cast_adjoint, 0, NULL, NULL},
-    {"CastLike", "", 15, 0, DP_OP_LINEAR, cast_like_shape, cast_forward, cast_adjoint, 0, NULL,
-     NULL},
+    {.type = "Cast",
+     .domain = "",
+     .since = 6,
+     .flags = DP_OP_LINEAR,
+     .shape = cast_shape,
+     .forward = cast_forward,
+     .adjoint = cast_adjoint},
+    {.type = "CastLike",
+     .domain = "",
+     .since = 15,
+     .flags = DP_OP_LINEAR,
+     .shape = cast_like_shape,
+     .forward = cast_forward,
+     .adjoint = cast_adjoint},
     {0},
 };

@@ -131,6 +131,7 @@ const dp_op dp_ops_conv[] = {
     {.type = "Conv",
      .domain = "",
      .since = 1,
+     .flags = DP_OP_SHOWS_OUT,
      .shape = conv_shape,
      .forward = dp_conv_forward,
      .adjoint = dp_conv_adjoint,

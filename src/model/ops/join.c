@@ -162,7 +162,9 @@ static dp_status split_adjoint(const dp_op_args *a, dp_error *err) {
 }
 
 const dp_op dp_ops_join[] = {
-    {"Concat", "", 4, 0, DP_OP_LINEAR, concat_shape, concat_forward, concat_adjoint, 0, NULL, NULL},
-    {"Split", "", 2, 0, DP_OP_LINEAR, split_shape, split_forward, split_adjoint, 0, NULL, NULL},
+    {"Concat", "", 4, 0, DP_OP_LINEAR, concat_shape, concat_forward, concat_adjoint, NULL, 0, NULL,
+     NULL},
+    {"Split", "", 2, 0, DP_OP_LINEAR, split_shape, split_forward, split_adjoint, NULL, 0, NULL,
+     NULL},
     {0},
 };

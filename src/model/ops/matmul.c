@@ -171,6 +171,7 @@ const dp_op dp_ops_matmul[] = {
     {.type = "MatMul",
      .domain = "",
      .since = 1,
+     .flags = DP_OP_SHOWS_OUT,
      .shape = matmul_shape,
      .forward = dp_matmul_forward,
      .adjoint = dp_matmul_adjoint,

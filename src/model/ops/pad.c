@@ -206,6 +206,6 @@ static dp_status pad_adjoint(const dp_op_args *a, dp_error *err) {
 }
 
 const dp_op dp_ops_pad[] = {
-    {"Pad", "", 2, 0, DP_OP_LINEAR, pad_shape, pad_forward, pad_adjoint, 0, NULL, NULL},
+    {"Pad", "", 2, 0, DP_OP_LINEAR, pad_shape, pad_forward, pad_adjoint, NULL, 0, NULL, NULL},
     {0},
 };

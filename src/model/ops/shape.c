@@ -197,13 +197,19 @@ static dp_status size_forward(const dp_op_args *a, dp_error *err) {
 }
 
 const dp_op dp_ops_shape[] = {
-    {"Reshape", "", 5, 0, DP_OP_VIEW, reshape_shape, same_forward, same_adjoint, 0, NULL, NULL},
-    {"Flatten", "", 1, 0, DP_OP_VIEW, flatten_shape, same_forward, same_adjoint, 0, NULL, NULL},
-    {"Squeeze", "", 1, 0, DP_OP_VIEW, squeeze_shape, same_forward, same_adjoint, 0, NULL, NULL},
-    {"Unsqueeze", "", 1, 0, DP_OP_VIEW, unsqueeze_shape, same_forward, same_adjoint, 0, NULL, NULL},
-    {"Identity", "", 1, 0, DP_OP_VIEW, identity_shape, same_forward, same_adjoint, 0, NULL, NULL},
-    {"Dropout", "", 7, 0, DP_OP_VIEW, dropout_shape, dropout_forward, same_adjoint, 0, NULL, NULL},
-    {"Shape", "", 1, 0, DP_OP_SHAPE_ONLY, shape_shape, shape_forward, NULL, 0, NULL, NULL},
-    {"Size", "", 1, 0, DP_OP_SHAPE_ONLY, size_shape, size_forward, NULL, 0, NULL, NULL},
+    {"Reshape", "", 5, 0, DP_OP_VIEW, reshape_shape, same_forward, same_adjoint, NULL, 0, NULL,
+     NULL},
+    {"Flatten", "", 1, 0, DP_OP_VIEW, flatten_shape, same_forward, same_adjoint, NULL, 0, NULL,
+     NULL},
+    {"Squeeze", "", 1, 0, DP_OP_VIEW, squeeze_shape, same_forward, same_adjoint, NULL, 0, NULL,
+     NULL},
+    {"Unsqueeze", "", 1, 0, DP_OP_VIEW, unsqueeze_shape, same_forward, same_adjoint, NULL, 0, NULL,
+     NULL},
+    {"Identity", "", 1, 0, DP_OP_VIEW, identity_shape, same_forward, same_adjoint, NULL, 0, NULL,
+     NULL},
+    {"Dropout", "", 7, 0, DP_OP_VIEW, dropout_shape, dropout_forward, same_adjoint, NULL, 0, NULL,
+     NULL},
+    {"Shape", "", 1, 0, DP_OP_SHAPE_ONLY, shape_shape, shape_forward, NULL, NULL, 0, NULL, NULL},
+    {"Size", "", 1, 0, DP_OP_SHAPE_ONLY, size_shape, size_forward, NULL, NULL, 0, NULL, NULL},
     {0},
 };
