@@ -221,6 +221,15 @@ static void note_search(const task *t) {
                 t->settings->operands[0], t->schedule.search);
 }
 
+/* mpirun ties a process to one processor, unless it is told otherwise. */
+static void note_binding(const task *t) {
+    if (t->options.comm && t->options.threads > dp_load_processors())
+        dp_note(t->settings,
+                "%d threads share %d processor%s: mpirun --bind-to none, or --map-by slot:PE=%d",
+                t->options.threads, dp_load_processors(), dp_load_processors() == 1 ? "" : "s",
+                t->options.threads);
+}
+
 static int learn(task *t, dp_error *err) {
     const dp_settings *settings = t->settings;
     dp_bar bar;
@@ -229,6 +238,7 @@ static int learn(task *t, dp_error *err) {
             dp_dataset_label_count(t->half[1]) || dp_dataset_target_count(t->half[1])
                 ? ""
                 : ", without labels 'y': agreement with the clean network counts");
+    note_binding(t);
     dp_bar_start(&bar, settings);
     t->options.progress = &bar.progress;
     t->options.cancel = dp_interrupt_watch();

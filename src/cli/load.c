@@ -97,13 +97,16 @@ dp_status dp_load_hardware(dp_hardware *out, const dp_settings *settings, dp_err
 
 /* ---- options of the library ---- */
 
-int dp_load_threads(const dp_settings *settings) {
+int dp_load_processors(void) {
     enum { MOST_THREADS = 1024 };
     cpu_set_t set;
-    if (settings->threads) return settings->threads;
     long count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
                                                              : sysconf(_SC_NPROCESSORS_ONLN);
     return count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : (int)count;
+}
+
+int dp_load_threads(const dp_settings *settings) {
+    return settings->threads ? settings->threads : dp_load_processors();
 }
 
 void dp_load_options(dp_learn_options *options, const dp_settings *settings, atomic_int *cancel,

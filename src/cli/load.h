@@ -23,6 +23,9 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
 dp_engine_options dp_load_engine_options(const dp_learn_options *options,
                                          const dp_dataset *example);
 
+/** Processors that this process may use, 1 to 1024. */
+int dp_load_processors(void);
+
 /** --threads, or one a processor that this process may use. */
 int dp_load_threads(const dp_settings *settings);
 
