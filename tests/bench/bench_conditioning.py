@@ -47,12 +47,10 @@ def condition(network, samples, folder):
 
 
 def measure():
-    figures = {}
     for name, network in common.chosen(SAMPLES).items():
         common.say(network.title)
         with common.scratch() as folder:
-            figures[name] = condition(network, common.few(SAMPLES[name]), folder)
-    return figures
+            yield {name: condition(network, common.few(SAMPLES[name]), folder)}
 
 
 def tables(figures):

@@ -87,24 +87,24 @@ def measure():
         import onnx  # noqa: F401
     except ImportError:
         common.skip("python3-onnx is not there")
-    rows = []
+    runs = {f"{verb} {hardware}" if hardware else verb: (verb, hardware) for verb, hardware in RUNS}
     with common.scratch() as name:
         folder = pathlib.Path(name)
         make_model(folder)
-        for verb, hardware in RUNS:
-            common.say(f"{verb} {hardware or ''}")
+        for key in common.selected(runs):
+            verb, hardware = runs[key]
+            common.say(key)
             own = stated(folder, hardware)
             peak = watched([common.BUILD / "dynaprec", verb, folder / "model.onnx", *arguments(verb, hardware, folder),
                             "--threads", THREADS, "--quiet"], own + ROOM)
-            rows.append({"verb": verb, "hardware": hardware, "own": own, "peak": peak})
-    return {"weights": WEIGHTS, "rows": rows}
+            yield {"weights": WEIGHTS, "rows": {key: {"verb": verb, "hardware": hardware, "own": own, "peak": peak}}}
 
 
 def tables(figures):
     weights = figures["weights"]
     rows = [[row["verb"], row["hardware"] or "", f"{weights / 1e9:.2f} GB", f"{(row['own'] + ROOM) / 1e9:.2f} GB",
              common.held(row["peak"] and row["peak"] / 1e9, "{:.2f} GB", most=(weights + row["own"] + ROOM) / 1e9)]
-            for row in figures["rows"]]
+            for row in figures["rows"].values()]
     return [{"columns": ["verb", "hardware", "weights, mapped", "allowed beside them", "peak"], "rows": rows}]
 
 

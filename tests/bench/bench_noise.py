@@ -46,15 +46,12 @@ def measure():
         common.skip("BENCH_NETWORKS leaves ResNet-20 out")
     if not common.pytorch():
         common.skip("python3-torch, python3-onnx or python3-yaml is not there")
-    figures = {}
     with common.scratch() as folder:
         data = common.subset(network, "check", common.few(IMAGES), folder)
-        for hardware in NOISE:
-            for k in REPETITIONS:
-                common.say(f"{hardware}, K = {k}")
-                figures[f"{hardware} {k}"] = {"dynaprec": ours(network, data, hardware, k),
-                                              "PyTorch": theirs(network, data, hardware, k)}
-    return figures
+        for row in common.selected([f"{hardware} {k}" for hardware in NOISE for k in REPETITIONS]):
+            hardware, k = row.split()
+            common.say(f"{hardware}, K = {k}")
+            yield {row: {"dynaprec": ours(network, data, hardware, k), "PyTorch": theirs(network, data, hardware, k)}}
 
 
 def separation(figure, name):

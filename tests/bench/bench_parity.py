@@ -59,7 +59,6 @@ def language(network):
 
 
 def measure():
-    figures = {}
     for name, network in common.chosen(SAMPLES).items():
         common.say(network.title)
         count = common.few(SAMPLES[name])
@@ -67,10 +66,7 @@ def measure():
             peers = outputs_agree(network, count, folder)
         if not peers:
             common.skip("neither ONNX Runtime (set ORT_NODE_MODULES) nor python3-torch and python3-onnx are there")
-        figures[name] = {"samples": count, "peers": peers}
-        if name in LANGUAGE:
-            figures[name]["language"] = language(network)
-    return figures
+        yield {name: {"samples": count, "peers": peers} | ({"language": language(network)} if name in LANGUAGE else {})}
 
 
 def tables(figures):

@@ -51,13 +51,11 @@ def learn(network, grain, budget, folder):
 
 def measure():
     networks = common.chosen(dict.fromkeys(name for name, _ in RUNS))
-    figures = {}
-    for (name, grain), (budget, _) in RUNS.items():
-        if name in networks:
-            common.say(f"{networks[name].title} per {grain}")
-            with common.scratch() as folder:
-                figures[f"{name} {grain}"] = learn(networks[name], grain, budget, folder)
-    return figures
+    for key in common.selected([f"{name} {grain}" for name, grain in RUNS if name in networks]):
+        name, grain = key.split()
+        common.say(f"{networks[name].title} per {grain}")
+        with common.scratch() as folder:
+            yield {key: learn(networks[name], grain, RUNS[name, grain][0], folder)}
 
 
 def cost(measured, budget):
@@ -84,7 +82,7 @@ def row(name, grain, figure):
 def tables(figures):
     columns = ["network", "per", "budget", "clean top-1", "uniform K", "uniform, aJ/MAC", "learned, aJ/MAC",
                "lost, with its bound", "saved, interval", "saved", "time"]
-    return [{"columns": columns, "rows": [row(*key.split(), figure) for key, figure in figures.items()]}]
+    return [{"columns": columns, "rows": [row(*key, figures[" ".join(key)]) for key in RUNS if " ".join(key) in figures]}]
 
 
 if __name__ == "__main__":

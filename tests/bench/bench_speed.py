@@ -12,7 +12,6 @@ Memory is the peak of `dynaprec learn` on ResNet-50: what a thread adds, and wha
 """
 import os
 import pathlib
-import subprocess
 
 import common
 
@@ -20,14 +19,9 @@ SAMPLES = {"resnet50": 32, "mobilenetv2": 64, "llama": 64}
 BATCHES = (8, 32)
 THREADS, REPETITIONS, PASSES = 2, 20, 2
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", 5))
-MEMORY = ((1, 16), (2, 16), (4, 16), (2, 64))  # threads, samples
-# limits, all of ResNet-50
-OF_ORT, OF_PYTORCH, REVERSE_COST, MEGABYTES = 0.55, 2.5, 3.2, 1500
-SPEED = common.BUILD / "bench" / "speed"
-
-
-def ours(*words):
-    return common.json.loads(common.run(SPEED, *words)[0])
+MEMORY = ((1, 16), (2, 16), (4, 16), (2, 64), (2, 128))  # threads, samples
+# limits, all of ResNet-50; an image of 224 x 224 in uint8 is 0.15 MB
+OF_ORT, OF_PYTORCH, REVERSE_COST, MEGABYTES, MEGABYTES_A_SAMPLE = 0.55, 2.5, 3.2, 1500, 0.5
 
 
 def median_rates(peers):
@@ -54,55 +48,47 @@ def pytorch(network, data, kernels):
 
 
 def turn(network, data, kernels):
-    found = ours("network", network.path, data, common.HARDWARE / "homodyne.yaml", REPETITIONS, THREADS, PASSES)
+    found = common.speed("network", network.path, data, common.HARDWARE / "homodyne.yaml", REPETITIONS, THREADS, PASSES)
     rates = {kind: common.median(found[kind]) for kind in ("clean", "noisy", "reverse")}
     return {"macs": found["macs"], "dynaprec": rates, "ONNX Runtime": onnxruntime(network, data),
             "PyTorch": pytorch(network, data, kernels),
-            "sgemm": common.median(ours("gemm", THREADS, PASSES)["gflops"])}
+            "sgemm": common.median(common.speed("gemm", THREADS, PASSES)["gflops"])}
 
 
 def networks(kernels):
-    figures = {}
     for name, network in common.chosen(SAMPLES).items():
+        if not common.selected([name]):
+            continue
         with common.scratch() as folder:
-            data = common.subset(network, "check", common.few(SAMPLES[name]), folder)
-            figures[name] = []
+            data, turns = common.subset(network, "check", common.few(SAMPLES[name]), folder), []
             for number in range(ROUNDS):
                 common.say(f"{network.title}, turn {number + 1} of {ROUNDS}")
-                figures[name].append(turn(network, data, kernels))
-    return figures
-
-
-def peak(command):
-    """Megabytes of memory that a program touched at most."""
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, cwd=common.ROOT)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        common.sys.exit(f"{' '.join(map(str, command))}: exit status {process.returncode}")
-    return usage.ru_maxrss * 1024 / 1e6
+                turns.append(turn(network, data, kernels))
+                yield {"networks": {name: turns}}
 
 
 def memory():
-    network, rows = common.NETWORKS["resnet50"], []
+    network = common.NETWORKS["resnet50"]
     for threads, samples in MEMORY:
-        common.say(f"memory on {threads} threads, {samples} samples")
+        row = f"memory {threads} threads {samples} samples"
+        if not common.selected([row]):
+            continue
+        common.say(row)
         with common.scratch() as folder:
             data = common.subset(network, "learn", common.few(samples), folder)
-            command = [common.BUILD / "dynaprec", "learn", network.path, "--data", data, "--hardware", "homodyne",
-                       "--max-loss", 1, "--trials", 1, "--cache", "none", "--threads", threads, "--quiet",
-                       "-o", pathlib.Path(folder) / "schedule.yaml"]
-            rows.append({"threads": threads, "samples": samples, "megabytes": peak(command)})
-    return rows
+            found = common.cost(common.BUILD / "dynaprec", "learn", network.path, "--data", data, "--hardware", "homodyne",
+                                "--max-loss", 1, "--trials", 1, "--cache", "none", "--threads", threads, "--quiet",
+                                "-o", pathlib.Path(folder) / "schedule.yaml")
+            yield {"memory": {row: {"threads": threads, "samples": samples, "megabytes": found.megabytes}}}
 
 
 def measure():
-    if not SPEED.exists():
-        common.skip(f"{SPEED} is not there: make build/bench/speed")
     chosen = common.chosen(SAMPLES)
-    gemm = {threads: ours("gemm", threads, ROUNDS) for threads in (1, THREADS)}
-    return {"gemm": gemm, "normals": ours("normals", ROUNDS), "networks": networks(gemm[1]["kernels"]),
-            "memory": memory() if "resnet50" in chosen else []}
+    gemm = {str(threads): common.speed("gemm", threads, ROUNDS) for threads in (1, THREADS)}
+    yield {"gemm": gemm, "normals": common.speed("normals", ROUNDS)}
+    yield from networks(gemm["1"]["kernels"])
+    if "resnet50" in chosen:
+        yield from memory()
 
 
 def over_turns(turns, number):
@@ -161,15 +147,23 @@ def kernels_table(figures):
     return {"columns": ["kernel", "speed", "peer", "ratio"], "rows": rows}
 
 
-def memory_table(rows):
-    return {"columns": ["threads", "samples", "peak, MB"],
-            "rows": [[one["threads"], one["samples"], common.held(one["megabytes"], "{:.0f}", most=MEGABYTES)]
-                     for one in rows]}
+def memory_tables(found):
+    rows = [[one["threads"], one["samples"], common.held(one["megabytes"], "{:.0f}", most=MEGABYTES)]
+            for one in found.values()]
+    megabytes = {(one["threads"], one["samples"]): one["megabytes"] for one in found.values()}
+    result = [{"columns": ["threads", "samples", "peak, MB"], "rows": rows}]
+    if {(1, 16), (4, 16), (2, 16), (2, 128)} <= set(megabytes):
+        thread = (megabytes[4, 16] - megabytes[1, 16]) / 3
+        sample = (megabytes[2, 128] - megabytes[2, 16]) / 112
+        result.append({"columns": ["one more", "adds, MB"],
+                       "rows": [["thread", f"{thread:.0f}"],
+                                ["sample", common.held(sample, "{:.2f}", most=MEGABYTES_A_SAMPLE)]]})
+    return result
 
 
 def tables(figures):
-    found = figures["networks"]
-    result = [rates_table(found), ratios_table(found), kernels_table(figures), memory_table(figures["memory"])]
+    found = figures.get("networks", {})
+    result = [rates_table(found), ratios_table(found), kernels_table(figures), *memory_tables(figures.get("memory", {}))]
     return [table for table in result if table["rows"]]
 
 

@@ -2,10 +2,12 @@
 """What the benchmarks share: the real networks, running programs, figures beside their limits.
 
 A benchmark is a file bench_NAME.py. Its docstring is what docs/benchmarks.md says of it: a title, then what is measured.
-`measure()` returns figures that JSON can hold; `tables(figures)` lays them out and may be called long after. A cell of a
-table is text, or what `held` returns: a figure beside its limit.
+`measure()` yields figures that JSON can hold, {row: figure}, as soon as it has them: `main` puts them together and prints what there is,
+so that a benchmark that is stopped loses the row at hand only. `tables(figures)` lays out what there is, and may be called long
+after. A cell of a table is text, or what `held` returns: a figure beside its limit.
 """
 import dataclasses
+import fnmatch
 import json
 import os
 import pathlib
@@ -14,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -73,6 +76,12 @@ def chosen(names):
     return {name: NETWORKS[name] for name in names if not wanted or name in wanted}
 
 
+def selected(rows):
+    """Those of a benchmark's rows that BENCH_ROWS asks for (shell patterns with commas between them), or all."""
+    wanted = [pattern.strip() for pattern in os.environ.get("BENCH_ROWS", "*").split(",")]
+    return [row for row in rows if any(fnmatch.fnmatch(row, pattern) for pattern in wanted)]
+
+
 def few(count):
     """`count`, or fewer when BENCH_SAMPLES only wants to see a benchmark work."""
     return min(count, int(os.environ.get("BENCH_SAMPLES", count)))
@@ -89,6 +98,13 @@ def subset(network, which, count, folder):
     path = pathlib.Path(folder) / f"{which}.npz"
     np.savez(path, **arrays)
     return path
+
+
+def samples_in(path):
+    import numpy as np
+
+    with np.load(path) as z:
+        return max(len(z[name]) for name in z.files if name not in ("mean", "std"))
 
 
 def scratch():
@@ -109,6 +125,41 @@ def dynaprec(*words, allow=()):
     """What the program printed with --json ({} when it printed nothing) and its exit status."""
     text, status = run(BUILD / "dynaprec", *words, "--json", "--quiet", allow=allow)
     return json.loads(text) if text.strip() else {}, status
+
+
+def ranks(count):
+    """What starts dynaprec-mpi as so many processes."""
+    if not shutil.which("mpirun") or not (BUILD / "dynaprec-mpi").exists():
+        skip("mpirun or dynaprec-mpi is not there (make mpi)")
+    return ["mpirun", "--oversubscribe", "--bind-to", "none", *["--allow-run-as-root"] * (os.geteuid() == 0),
+            "-n", str(count), str(BUILD / "dynaprec-mpi")]
+
+
+@dataclasses.dataclass
+class Cost:
+    """Of a program that ran: wall and processor seconds, and the megabytes that it touched at most."""
+    seconds: float
+    processor: float
+    megabytes: float
+
+
+def cost(*command, allow=()):
+    words = [str(word) for word in command]
+    start = time.monotonic()
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode and process.returncode not in allow:
+        sys.exit(f"{' '.join(words)}: exit status {process.returncode}")
+    return Cost(time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+
+
+def speed(*words):
+    """What tests/bench/speed.c measured."""
+    program = BUILD / "bench" / "speed"
+    if not program.exists():
+        skip(f"{program} is not there: `make bench` builds it")
+    return json.loads(run(program, *words)[0])
 
 
 def peer(script, *words, **environment):
@@ -158,11 +209,23 @@ def broken(tables):
             if isinstance(cell, dict) and not cell["holds"]]
 
 
-def main(measure, tables):
-    figures = measure()
+def combined(old, new):
+    """Figures, with newer ones in place of those of the same name."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old | {key: combined(old.get(key), value) for key, value in new.items()}
+    return old if new is None else new
+
+
+def report(figures, tables):
     try:
         wrong = broken(tables(figures))
     except (LookupError, TypeError, ValueError) as error:  # hours of measuring outlive a mistake in their layout
         wrong = [f"the tables cannot be made: {error!r}"]
-    json.dump({"figures": figures, "broken": wrong}, sys.stdout, indent=2)
-    print()
+    print(json.dumps({"figures": figures, "broken": wrong}), flush=True)
+
+
+def main(measure, tables):
+    figures = {}
+    for row in measure():
+        figures = combined(figures, row)
+        report(figures, tables)
