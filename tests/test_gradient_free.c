@@ -172,6 +172,11 @@ START_TEST(networks_without_reverse_pass_are_learned) {
     ck_dp_ok(dp_learn(&schedule, n.graph, &hardware, (const dp_dataset *[]){half[0], half[1]},
                       &options, &err));
     ck_assert_str_eq(schedule.search, cases[_i].learned_by);
+    if (cases[_i].step)
+        ck_assert_msg(schedule.obstacle && strstr(schedule.obstacle, cases[_i].step), "%s",
+                      schedule.obstacle ? schedule.obstacle : "nothing is in the way");
+    else
+        ck_assert_ptr_null(schedule.obstacle);
     ck_assert_double_le(schedule.learned.rise_upper, 0.1);
     ck_assert_double_le(schedule.learned.energy_j, schedule.uniform.energy_j);
     dp_schedule_clear(&schedule);

@@ -56,6 +56,8 @@ typedef struct dp_layer {
 
 typedef struct dp_schedule {
     char *version, *search; /* of the tool; the search's name */
+    char *
+        obstacle; /* why it is not the search that was asked for: a node; NULL: it is. Not in files */
     uint64_t seed;
     int trials;
     char *model_file, *model_sha256;

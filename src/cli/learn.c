@@ -213,12 +213,9 @@ static int deliver(task *t, dp_status learned, dp_error *err) {
 
 /* The library goes over to another search where an operator has no reverse pass. */
 static void note_search(const task *t) {
-    const char *asked = t->options.search ? t->options.search : dp_search_names()[0];
-    if (t->schedule.search && strcmp(t->schedule.search, asked) != 0)
-        dp_note(t->settings,
-                "%s: an operator between a site and the output has no reverse pass; sensitivities "
-                "were measured unit by unit (--search %s)",
-                t->settings->operands[0], t->schedule.search);
+    if (t->schedule.obstacle)
+        dp_note(t->settings, "%s; sensitivities were measured unit by unit (--search %s)",
+                t->schedule.obstacle, t->schedule.search);
 }
 
 /* mpirun ties a process to one processor, unless it is told otherwise. */

@@ -222,9 +222,11 @@ static dp_status mark_gradients(builder *b, dp_error *err) {
     }
     dp_free(leads);
     if (!missing) return DP_OK;
-    return dp_fail(err, DP_EUNSUPPORTED,
-                   "%s: node '%s' (%s) has no reverse pass and lies between a site and the output",
-                   b->graph->path, missing->name, missing->op_type);
+    return dp_fail(err, DP_EUNSUPPORTED, "%s: node '%s' (%s) %s", b->graph->path, missing->name,
+                   missing->op_type,
+                   missing->op->adjoint
+                       ? "reaches the output through integers only, which have no gradient"
+                       : "has no reverse pass and lies between a site and the output");
 }
 
 static int total_sites(const dp_graph *g) {

@@ -138,6 +138,7 @@ static bool fill_origin(dp_schedule *out, const dp_graph *graph, const dp_result
     bool apart = strcmp(dp_dataset_sha256(s->learn.data), dp_dataset_sha256(s->check.data)) != 0;
     out->version = dp_strdup(DYNAPREC_VERSION);
     out->search = dp_strdup(s->name);
+    if (s->obstacle.status != DP_OK && !(out->obstacle = dp_strdup(s->obstacle.text))) return false;
     out->seed = s->options->seed;
     out->trials = s->options->trials;
     out->model_file = dp_strdup(base_name(graph->path));

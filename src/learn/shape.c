@@ -23,7 +23,10 @@ dp_status dp_shape_find(dp_pipeline *p, dp_error *err) {
     dp_search *s = &p->search;
     dp_evaluation point = {.reference = s->learn.reference, .first_trial = 0, .trials = 1};
     dp_status status = DP_EUNSUPPORTED;
-    if (!p->refiner->gradient_free) status = dp_search_sensitivity(s, &point, s->s, err);
+    if (!p->refiner->gradient_free)
+        status = s->obstacle.status = dp_search_sensitivity(s, &point, s->s, &s->obstacle);
+    if (status != DP_OK && status != DP_EUNSUPPORTED)
+        return dp_fail(err, status, "%s", s->obstacle.text);
     if (status == DP_EUNSUPPORTED) { /* asked for, or an operator has no reverse pass */
         p->refiner = dp_refiner_gradient_free();
         status = dp_gradient_free(s, likely_loss(s), err);

@@ -67,6 +67,7 @@ void dp_schedule_clear(dp_schedule *schedule) {
     dp_free(schedule->conditioned_noise);
     dp_free(schedule->version);
     dp_free(schedule->search);
+    dp_free(schedule->obstacle);
     dp_free(schedule->model_file);
     dp_free(schedule->model_sha256);
     dp_free(schedule->data_file);
