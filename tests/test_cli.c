@@ -125,8 +125,9 @@ static const struct {
       "--quiet"}},
     {"run", {"--inputs", "--output", "--mean", "--std", "--whole", "--threads", "--quiet"}},
     {"inspect",
-     {"--data", "--hardware", "--mean", "--std", "--output-name", "--exclude", "--threads",
-      "--json", "--progress", "--quiet"}},
+     {"--data", "--hardware", "--schedule", "--mean", "--std", "--output-name", "--exclude",
+      "--sensitivity", "--seed", "--threads", "--json", "--progress", "--quiet"}},
+    {"diff", {"--json", "--quiet"}},
 };
 
 /* Nothing is missing, and nothing is there that is not listed here. */

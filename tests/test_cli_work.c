@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "digits.h"
 #include "dynaprec/npz.h"
 #include "dynaprec/schedule.h"
 #include "json.h"
@@ -19,19 +20,6 @@
 #define SAMPLES      "calib_data/digits_learn.npz"
 #define HARDWARE     "examples/hardware/homodyne.yaml"
 #define LEARN_DIGITS "learn " MODEL " --data @some.npz --hardware " HARDWARE " "
-
-enum { SOME = 300 };
-
-/* The first few samples as some.npz, so that learning takes a moment only. */
-static void open_folder(void) {
-    program_open_folder();
-    dp_npz all = {0};
-    ck_dp_ok(dp_npz_read(&all, SAMPLES, &err));
-    for (size_t i = 0; i < all.count; i++)
-        if (all.arrays[i].tensor.dim[0] > SOME) all.arrays[i].tensor.dim[0] = SOME;
-    ck_dp_ok(dp_npz_write(in_folder("some.npz"), all.arrays, all.count, &err));
-    dp_npz_clear(&all);
-}
 
 /* ---- inspect ---- */
 
@@ -212,7 +200,7 @@ START_TEST(learn_writes_a_schedule_that_eval_measures) {
     ck_assert_str_eq(schedule.goal, "max-loss 0.2");
     ck_assert_str_eq(schedule.status, "accepted");
     ck_assert_int_eq(schedule.n_layers, 8);
-    ck_assert_int_eq(schedule.learn_count + schedule.check_count, SOME);
+    ck_assert_int_eq(schedule.learn_count + schedule.check_count, DIGITS_SOME);
     double energy = schedule.learned.energy_j;
     dp_schedule_clear(&schedule);
 
@@ -312,7 +300,7 @@ START_TEST(a_dry_run_checks_everything_and_writes_nothing) {
         run_expecting(LEARN_DIGITS "--max-drop 2 --dry-run --json -o @none/s.yaml", 0);
     json_check(r->out);
     ck_assert_double_eq(json_figure(r->out, "numbers"), 8);
-    ck_assert_double_eq(json_figure(r->out, "check_count"), SOME / 2);
+    ck_assert_double_eq(json_figure(r->out, "check_count"), DIGITS_SOME / 2);
     r = run_expecting(LEARN_DIGITS "--max-drop 2 --granularity channel --dry-run -o @none/s.yaml",
                       0);
     ck_assert_ptr_nonnull(strstr(r->out, "282 numbers"));
@@ -459,7 +447,7 @@ END_TEST
 Suite *test_cli_work_suite(void) {
     Suite *suite = suite_create("cli_work");
     TCase *all = tcase_create("cli_work");
-    tcase_add_checked_fixture(all, open_folder, program_close_folder);
+    tcase_add_checked_fixture(all, digits_open_folder, program_close_folder);
     tcase_add_test(all, sites_come_with_what_is_known_of_them);
     tcase_add_test(all, tables_fit_the_page_and_have_no_colours);
     tcase_add_test(all, clean_runs_are_as_right_as_where_the_network_was_trained);

@@ -28,6 +28,7 @@ START_TEST(fixed_layers_keep_their_repetitions) {
     for (int i = 1; i < SITES; i += 2)
         for (int u = 0; u < s.layers[i].count; u++)
             ck_assert_double_eq(s.layers[i].repetitions[u], i == 1 ? 7777 : 19999);
+    for (int i = 0; i < SITES; i++) ck_assert(s.layers[i].fixed == (i % 2 == 1));
     check_budget(&b, &s);
     dp_schedule_clear(&s);
     bench_close(&b);

@@ -51,6 +51,9 @@ static void make_sample(void) {
                            .repetitions = whole_layer,
                            .energy_j = 1e-12,
                            .enob = 5.25,
+                           .loss = 0.1 / 17,
+                           .loss_per_j = 5.9e9,
+                           .fixed = true,
                            .sensitivity = 0.1};
     layers[1] = (dp_layer){.name = (char *)"Conv_1",
                            .index = 1,
@@ -64,6 +67,10 @@ static void make_sample(void) {
                            .repetitions = by_channel,
                            .energy_j = 2e-12,
                            .enob = NAN,
+                           .loss = NAN,
+                           .loss_per_j = NAN,
+                           .at_min = 3,
+                           .at_max = CHANNELS - 3,
                            .sensitivity = 1.0 / 3};
     layers[2] = (dp_layer){.name = (char *)"MatMul_2",
                            .index = 4,
@@ -100,6 +107,7 @@ static void make_sample(void) {
                            .learned = measure(0.79),
                            .uniform = measure(0.78),
                            .saving = {0.83, 0.8, NAN},
+                           .rounding = {false, 1.02e-12, 1e-12, 0.02},
                            .n_layers = 3,
                            .layers = layers};
     sample.uniform.repetitions = 145;
@@ -130,6 +138,13 @@ static void check_measure(const dp_measure *a, const dp_measure *b) {
     for (size_t i = 0; i < sizeof left / sizeof *left; i++) check_number(left[i], right[i]);
 }
 
+static void check_rounding(const dp_rounding *a, const dp_rounding *b) {
+    ck_assert(a->of_loss == b->of_loss);
+    check_number(a->value, b->value);
+    check_number(a->bound, b->bound);
+    check_number(a->gap, b->gap);
+}
+
 static void check_layer(const dp_layer *a, const dp_layer *b) {
     ck_assert_str_eq(a->name, b->name);
     ck_assert_int_eq(a->index, b->index);
@@ -144,6 +159,9 @@ static void check_layer(const dp_layer *a, const dp_layer *b) {
     check_number(a->energy_j, b->energy_j);
     check_number(a->enob, b->enob);
     check_number(a->sensitivity, b->sensitivity);
+    check_number(a->loss, b->loss);
+    check_number(a->loss_per_j, b->loss_per_j);
+    ck_assert(a->fixed == b->fixed && a->at_min == b->at_min && a->at_max == b->at_max);
 }
 
 START_TEST(everything_written_is_read_back) {
@@ -168,6 +186,7 @@ START_TEST(everything_written_is_read_back) {
     check_measure(&back.learned, &sample.learned);
     check_measure(&back.uniform, &sample.uniform);
     ck_assert(back.saving.value == 0.83 && back.saving.lower == 0.8 && isnan(back.saving.upper));
+    check_rounding(&back.rounding, &sample.rounding);
     ck_assert_str_eq(back.hardware.name, "homodyne");
     ck_assert_str_eq(back.hardware.sha256, sample.hardware.sha256);
     ck_assert_double_eq(dp_hardware_parameter(&back.hardware, "shot", "photons_per_mac"), 1);
@@ -208,6 +227,20 @@ START_TEST(continuous_and_power_of_two_levels_come_back_too) {
     free(text);
     sample.hardware.levels = DP_LEVELS_POWER_OF_TWO;
     check_same_bytes_after_reading();
+}
+END_TEST
+
+START_TEST(what_rounding_cost_comes_back_whatever_was_rounded) {
+    static const dp_rounding roundings[] = {
+        {true, 0.0301, 0.03, 1.0 / 300}, {false, 1e-12, 1e-12, 0}, {false, NAN, NAN, NAN}};
+    for (size_t i = 0; i < sizeof roundings / sizeof *roundings; i++) {
+        dp_schedule back;
+        sample.rounding = roundings[i];
+        ck_dp_ok(dp_schedule_write(&sample, scratch("s.yaml"), &err));
+        ck_dp_ok(dp_schedule_read(&back, scratch("s.yaml"), &err));
+        check_rounding(&back.rounding, &roundings[i]);
+        dp_schedule_clear(&back);
+    }
 }
 END_TEST
 
@@ -386,6 +419,11 @@ static const struct {
     {"layers:", "[1, 2, 65536]", "[1, 2, .nan]", "layers[2].repetitions[2]: '.nan' where"},
     {"layers:", "macs: 442368", "macs: -1", "layers[0].macs: '-1' where"},
     {"layers:", "    enob: 5.25\n", "", "key 'enob' is missing in layers[0]"},
+    {"layers:", "at_min: 3", "at_min: 41", "layers[1].at_min: '41' where"},
+    {"layers:", "fixed: true", "fixed: 1", "layers[0].fixed"},
+    {"rounding:", "of: \"energy_j\"", "of: \"energy\"", "result.rounding.of"},
+    {"rounding:", "    gap: 0.02\n", "", "key 'gap' is missing in result.rounding"},
+    {"rounding:", "gap: 0.02", "gap: -0.02", "result.rounding.gap: '-0.02' where"},
     {"layers:", "    enob: 5.25\n", "    enob: 5.25\n    enob: 5.25\n",
      "key 'enob' stands here again"},
 };
@@ -393,6 +431,54 @@ static const struct {
 START_TEST(what_does_not_agree_is_refused_with_line_and_key) {
     ck_dp_fails(read_edited(edits[_i].after, edits[_i].from, edits[_i].to, &err), DP_EFORMAT,
                 edits[_i].part);
+}
+END_TEST
+
+/* Lines that begin with one of these, and a mapping that belongs to them, were not written once. */
+static char *without_accounts(const char *text) {
+    static const char *const later[] = {"rounding:", "loss:", "loss_per_j:", "fixed:", "at_min:",
+                                        "at_max:",   "of:",   "value:",      "bound:", "gap:"};
+    char *older = malloc(strlen(text) + 1), *end = older;
+    for (const char *line = text; *line;) {
+        size_t length = strcspn(line, "\n") + 1, indent = strspn(line, " ");
+        bool keep = true;
+        for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+            if (indent <= 4 && !strncmp(line + indent, later[i], strlen(later[i])) &&
+                !strstr(line + indent, "{value"))
+                keep = false;
+        if (keep) end = (char *)memcpy(end, line, length) + length;
+        line += length;
+    }
+    *end = '\0';
+    return older;
+}
+
+START_TEST(schedules_of_before_are_read_without_what_they_lack) {
+    dp_schedule back;
+    size_t size;
+    char *text = written(&sample, "s.yaml", &size), *older = without_accounts(text);
+    const char *path = scratch_write("older.yaml", older, strlen(older));
+    ck_dp_ok(dp_schedule_read(&back, path, &err));
+    check_rounding(&back.rounding, &(dp_rounding){false, NAN, NAN, NAN});
+    for (int i = 0; i < back.n_layers; i++) {
+        const dp_layer *layer = &back.layers[i];
+        check_number(layer->sensitivity, sample.layers[i].sensitivity);
+        ck_assert(isnan(layer->loss) && isnan(layer->loss_per_j));
+        ck_assert(!layer->fixed && layer->at_min == 0 && layer->at_max == 0);
+    }
+    dp_schedule_clear(&back);
+    free(older);
+    free(text);
+}
+END_TEST
+
+/* The K of every channel, as the list's description in docs/formats.md has it. */
+START_TEST(channels_have_the_repetitions_of_their_layer_or_tile) {
+    for (int c = 0; c < 16; c++) ck_assert_double_eq(dp_layer_repetitions(&layers[0], c), 17);
+    for (int c = 0; c < CHANNELS; c++)
+        ck_assert_double_eq(dp_layer_repetitions(&layers[1], c), by_channel[c]);
+    for (int c = 0; c < 9; c++)
+        ck_assert_double_eq(dp_layer_repetitions(&layers[2], c), by_tile[c / 4]);
 }
 END_TEST
 
@@ -480,6 +566,9 @@ Suite *test_schedule_suite(void) {
     tcase_add_test(tests, writing_what_was_read_gives_the_same_bytes);
     tcase_add_test(tests, continuous_and_power_of_two_levels_come_back_too);
     tcase_add_test(tests, a_schedule_without_layers_comes_back);
+    tcase_add_test(tests, what_rounding_cost_comes_back_whatever_was_rounded);
+    tcase_add_test(tests, schedules_of_before_are_read_without_what_they_lack);
+    tcase_add_test(tests, channels_have_the_repetitions_of_their_layer_or_tile);
     tcase_add_test(tests, missing_strings_and_odd_names_come_back_as_text);
     tcase_add_test(tests, top_level_keys_come_in_the_documented_order);
     tcase_add_test(tests, strings_are_quoted_and_numbers_are_numbers_to_yaml_1_1);

@@ -72,6 +72,42 @@ static double most_of(const dp_layer *layer, int width) {
     return most;
 }
 
+/* What a layer says of itself, from its repetitions; where channels differ, between the least and the most of them. */
+static void check_account(const bench *b, const dp_layer *layer, int width) {
+    const dp_hardware *h = &b->hardware;
+    double least = INFINITY, most = 0;
+    int at_min = 0, at_max = 0;
+    for (int u = 0; u < layer->count; u++) {
+        double k = layer->repetitions[u];
+        least = fmin(least, k);
+        most = fmax(most, k);
+        at_min += !layer->fixed && k == h->repetitions_min;
+        at_max += !layer->fixed && k == h->repetitions_max;
+    }
+    ck_assert_double_ge(layer->loss, layer->sensitivity / most * (1 - 1e-12));
+    ck_assert_double_le(layer->loss, layer->sensitivity / least * (1 + 1e-12));
+    double energy = 1e-18 * layer->macs * mean_of(layer, width);
+    ck_assert_double_eq_tol(layer->loss_per_j * energy / layer->loss, 1, 1e-12);
+    ck_assert_int_eq(layer->at_min, at_min);
+    ck_assert_int_eq(layer->at_max, at_max);
+}
+
+/* Uniform precision was not rounded by this, nor measured what was interrupted; on this hardware all energy is for repetitions. */
+static void check_rounding(const bench *b, const dp_schedule *s) {
+    if (isnan(s->rounding.gap)) {
+        ck_assert(!strcmp(s->status, "uniform") || !strcmp(s->status, "interrupted"));
+        return;
+    }
+    bool loss = !isnan(b->options.max_drop) || !isnan(b->options.max_loss);
+    double predicted = 0;
+    for (int i = 0; i < s->n_layers; i++) predicted += s->layers[i].loss;
+    ck_assert(s->rounding.of_loss != loss);
+    ck_assert(s->rounding.bound > 0 && s->rounding.bound <= s->rounding.value * (1 + 1e-9));
+    ck_assert_double_eq_tol(s->rounding.gap, s->rounding.value / s->rounding.bound - 1, 1e-9);
+    if (loss) ck_assert_double_eq_tol(s->rounding.value / s->learned.energy_j, 1, 1e-9);
+    if (!loss) ck_assert_double_eq_tol(s->rounding.value / predicted, 1, 0.05); /* a floor of s */
+}
+
 void check_layers(const bench *b, const dp_schedule *s, int width) {
     double energy = 0, macs = 0, time = 0;
     ck_assert_int_eq(s->n_layers, SITES);
@@ -95,6 +131,7 @@ void check_layers(const bench *b, const dp_schedule *s, int width) {
         ck_assert_double_eq_tol(layer->energy_j / (1e-18 * layer->macs * k), 1, 1e-12);
         ck_assert(layer->enob > 0 && isfinite(layer->enob));
         ck_assert(layer->sensitivity > 0 && isfinite(layer->sensitivity));
+        check_account(b, layer, own);
         energy += layer->energy_j;
         macs += layer->macs;
         time += most_of(layer, own); /* one product a sample, all channels at once */
@@ -102,6 +139,7 @@ void check_layers(const bench *b, const dp_schedule *s, int width) {
     ck_assert_double_eq_tol(s->learned.energy_j / energy, 1, 1e-12);
     ck_assert_double_eq_tol(s->learned.energy_per_mac_aj / (1e18 * energy / macs), 1, 1e-12);
     ck_assert_double_eq_tol(s->learned.latency_x / (time / SITES), 1, 1e-12);
+    check_rounding(b, s);
 }
 
 void check_budget(const bench *b, const dp_schedule *s) {

@@ -52,7 +52,23 @@ typedef struct dp_layer {
     double energy_j;     /* a sample, at these repetitions */
     double enob;         /* effective bits of the output at these repetitions */
     double sensitivity;  /* sum of s_u, nats at K = 1 */
+    double loss;         /* predicted at these repetitions, sum of s_u / K_u, nats */
+    double loss_per_j;   /* marginal: what the next joule here saves of it, nats */
+    bool fixed;          /* by the user */
+    int at_min,
+        at_max; /* repetitions that are the least or the most that was allowed, and not fixed */
 } dp_layer;
+
+/*
+ * What rounding to levels can have cost: `value` is what it minimised and `bound` what no other choice of levels is below. NaN
+ * where nothing was rounded (uniform precision).
+ */
+typedef struct dp_rounding_gap {
+    bool
+        of_loss; /* predicted, nats, within an energy budget; else sum of B K, J, at the same predicted loss */
+    double value, bound;
+    double gap; /* value / bound - 1, at least 0 */
+} dp_rounding;
 
 typedef struct dp_schedule {
     char *version, *search; /* of the tool; the search's name */
@@ -73,6 +89,7 @@ typedef struct dp_schedule {
         passes; /* work: forward passes over as many samples as the learn set has; NaN: not known */
     dp_measure clean, learned, uniform;
     dp_figure saving; /* 1 - learned energy / uniform energy */
+    dp_rounding rounding;
     dp_conditioning
         conditioning; /* of the operands; the precision is that of the network which comes of it */
     double *
@@ -94,6 +111,9 @@ dp_status dp_schedule_write(const dp_schedule *schedule, const char *path, dp_er
  *         vectors that is not the one it was written with). *out is zeroed then.
  */
 dp_status dp_schedule_read(dp_schedule *out, const char *path, dp_error *err);
+
+/** The repetitions of one channel of a layer, 0 <= channel < channels. */
+double dp_layer_repetitions(const dp_layer *layer, int channel);
 
 /** Release what the schedule owns and zero it; NULL and half-built ones are allowed. */
 void dp_schedule_clear(dp_schedule *schedule);

@@ -34,17 +34,6 @@ typedef struct evaluation {
     bool has_uniform; /* the schedule knows what uniform precision would have met its budget */
 } evaluation;
 
-/* The schedule's precision is that of a network whose operands are conditioned. */
-static dp_status condition(evaluation *e, dp_error *err) {
-    dp_error why = {DP_OK, ""};
-    if (e->schedule.conditioning.count == 0) return DP_OK;
-    dp_status status =
-        dp_graph_condition(&e->conditioned, e->graph, &e->schedule.conditioning, &why);
-    if (status == DP_ERANGE) status = DP_EFORMAT; /* of the file, not of the command line */
-    return status == DP_OK ? DP_OK
-                           : dp_fail(err, status, "%s: %s", e->settings->schedule, why.text);
-}
-
 static dp_status read_inputs(evaluation *e, dp_error *err) {
     const dp_settings *settings = e->settings;
     dp_status status = DP_OK;
@@ -57,7 +46,8 @@ static dp_status read_inputs(evaluation *e, dp_error *err) {
     if (status == DP_OK) status = dp_load_network(&e->graph, settings, err);
     if (status == DP_OK)
         status = dp_load_samples(&e->data, settings, e->graph, settings->data, err);
-    if (status == DP_OK) status = condition(e, err);
+    if (status == DP_OK)
+        status = dp_load_conditioned(&e->conditioned, &e->schedule, settings, e->graph, err);
     return status;
 }
 
@@ -77,28 +67,19 @@ static void note_levels(const evaluation *e) {
     }
 }
 
-static dp_status apply_schedule(evaluation *e, dp_error *err) {
-    dp_status status = dp_schedule_apply(&e->schedule, e->engine, e->repetitions, err);
-    if (status != DP_OK) {
-        char text[sizeof err->text];
-        snprintf(text, sizeof text, "%s", err->text);
-        return dp_fail(err, status,
-                       "%s: %s (sites that were excluded then have to be now: --exclude)",
-                       e->settings->schedule, text);
-    }
-    if (strcmp(e->schedule.model_sha256, dp_graph_sha256(e->graph)) != 0)
-        dp_note(e->settings, "note: %s is not the file that %s was learned for (%s)",
-                e->settings->operands[0], e->settings->schedule, e->schedule.model_file);
-    note_levels(e);
-    return DP_OK;
-}
-
 static dp_status set_repetitions(evaluation *e, dp_error *err) {
     int64_t channels = dp_engine_channels(e->engine);
     double k = e->settings->repetitions;
     e->repetitions = dp_alloc((size_t)channels, sizeof *e->repetitions);
     if (!e->repetitions) return dp_fail(err, DP_EMEMORY, "no memory for repetitions");
-    if (e->settings->schedule) return apply_schedule(e, err);
+    if (e->settings->schedule) {
+        dp_status status =
+            dp_load_repetitions(e->repetitions, &e->schedule, e->settings, e->engine, err);
+        if (status != DP_OK) return status;
+        dp_load_note_model(&e->schedule, e->settings, e->graph);
+        note_levels(e);
+        return DP_OK;
+    }
     if (!allowed(&e->hardware, k))
         return dp_fail(err, DP_ERANGE,
                        "--repetitions: hardware '%s' cannot be set to %g; %g to %g%s",

@@ -7,6 +7,7 @@
 
 enum {
     DP_EXIT_DONE = 0,
+    DP_EXIT_DIFFERENT = 1,    /* of diff: schedules that are not the same */
     DP_EXIT_FAILED = 1,       /* while running: memory, a file that cannot be written */
     DP_EXIT_USAGE = 2,        /* the command line, or what it asks for together with the files */
     DP_EXIT_INPUT = 3,        /* a file that cannot be read or is not supported */

@@ -11,8 +11,10 @@
 #include "cli/interrupt.h"
 #include "cli/json.h"
 #include "cli/load.h"
+#include "cli/sensitivity.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
+#include "learn/explain.h"
 #include "model/graph.h"
 
 enum { WIDTH = 120 };
@@ -20,10 +22,13 @@ enum { WIDTH = 120 };
 typedef struct inspection {
     const dp_settings *settings;
     dp_graph *graph;
-    dp_dataset *data; /* NULL: no --data */
+    dp_graph *conditioned; /* as --schedule has it; NULL: nothing is done to the operands */
+    dp_dataset *data;      /* NULL: no --data */
     dp_hardware hardware;
     dp_engine *engine;
     double *variance; /* [channels] at K = 1; NULL: not both of --data and --hardware */
+    bool explains;    /* with --sensitivity or --schedule */
+    dp_sensitivity sensitivity;
 } inspection;
 
 /* What is shown of a site; NaN where it is not known. */
@@ -45,26 +50,46 @@ static dp_hardware nothing(void) {
 static dp_status read_inputs(inspection *in, dp_error *err) {
     const dp_settings *settings = in->settings;
     in->hardware = nothing();
-    dp_status status = dp_load_network(&in->graph, settings, err);
+    in->explains = settings->sensitivity || settings->schedule;
+    dp_status status = DP_OK;
+    if (in->explains) status = dp_sensitivity_open(&in->sensitivity, settings, err);
+    if (status == DP_OK) status = dp_load_network(&in->graph, settings, err);
+    if (settings->schedule) in->hardware = in->sensitivity.schedule.hardware;
     if (status == DP_OK && settings->hardware)
         status = dp_load_hardware(&in->hardware, settings, err);
     if (status == DP_OK && settings->data)
         status = dp_load_samples(&in->data, settings, in->graph, settings->data, err);
+    if (status == DP_OK && settings->schedule)
+        status = dp_load_conditioned(&in->conditioned, &in->sensitivity.schedule, settings,
+                                     in->graph, err);
     return status;
+}
+
+/* Named, or the schedule's. */
+static bool has_hardware(const inspection *in) {
+    return in->settings->hardware || in->settings->schedule;
+}
+
+/* What the core computes. */
+static const dp_graph *network(const inspection *in) {
+    return in->conditioned ? in->conditioned : in->graph;
 }
 
 static dp_status look(inspection *in, const dp_progress *progress, dp_error *err) {
     dp_learn_options options;
     dp_load_options(&options, in->settings, dp_interrupt_watch(), progress);
     dp_engine_options engine = dp_load_engine_options(&options, in->data);
-    dp_status status = dp_engine_create(&in->engine, in->graph, &in->hardware, &engine, err);
+    if (in->conditioned) engine.conditioning = &in->sensitivity.schedule.conditioning;
+    dp_status status = dp_engine_create(&in->engine, network(in), &in->hardware, &engine, err);
     if (status != DP_OK || !in->data) return status;
     status = dp_engine_survey(in->engine, in->data, err);
-    if (status != DP_OK || !in->settings->hardware) return status;
+    if (status != DP_OK || !has_hardware(in)) return status;
     in->variance = dp_alloc((size_t)dp_engine_channels(in->engine), sizeof *in->variance);
     if (!in->variance) return dp_fail(err, DP_EMEMORY, "no memory for variances");
     dp_engine_variance(in->engine, in->variance);
-    return DP_OK;
+    if (!in->explains) return DP_OK;
+    dp_sensitivity_source source = {in->engine, in->graph, in->data, &in->hardware, in->variance};
+    return dp_sensitivity_find(&in->sensitivity, in->settings, &source, err);
 }
 
 static void weight_range(const dp_graph *graph, const char *name, facts *f) {
@@ -85,15 +110,13 @@ static facts facts_of(const inspection *in, int site) {
     const dp_site_info *info = dp_engine_site(in->engine, site);
     facts f = {.info = info, .sigma = NAN, .enob = NAN};
     f.positions = info->macs / (double)(info->channels * info->depth);
-    weight_range(in->graph, info->weight, &f);
+    weight_range(network(in), info->weight, &f);
     if (!in->variance) return f;
     double mean = 0;
     for (int64_t c = 0; c < info->channels; c++)
         mean += in->variance[info->first_channel + c] / (double)info->channels;
     f.sigma = sqrt(mean);
-    /* log2(R_out / (sqrt(12) sigma) + 1)  [Garg], see methods.md, "Effective bits" */
-    if (f.sigma > 0)
-        f.enob = log2((info->output_high - info->output_low) / (sqrt(12) * f.sigma) + 1);
+    f.enob = dp_explain_enob(info, mean);
     return f;
 }
 
@@ -137,7 +160,7 @@ static void print_totals(const inspection *in) {
     printf("shape: channels x depth x positions; %d sites, %lld channels, %s MACs a sample", sites,
            (long long)dp_engine_channels(in->engine),
            dp_si_text(dp_engine_macs(in->engine), "", macs));
-    if (in->settings->hardware)
+    if (has_hardware(in))
         printf("; on '%s' %s a sample at one repetition, %.4g aJ/MAC", in->hardware.name,
                dp_si_text(joules, "J", energy), 1e18 * joules / dp_engine_macs(in->engine));
     putchar('\n');
@@ -177,8 +200,14 @@ static dp_status print_table(const inspection *in, dp_error *err) {
     if (!dp_table_print(&table, stdout, WIDTH))
         return dp_fail(err, DP_EMEMORY, "no memory for a table");
     print_totals(in);
-    print_memory(in);
     return DP_OK;
+}
+
+static dp_status print_tables(const inspection *in, dp_error *err) {
+    dp_status status =
+        in->explains ? dp_sensitivity_print(&in->sensitivity, err) : print_table(in, err);
+    if (status == DP_OK) print_memory(in);
+    return status;
 }
 
 /* ---- as JSON ---- */
@@ -189,7 +218,7 @@ static void put_range(dp_json *json, const char *key, bool known, double low, do
 
 static void put_site(dp_json *json, const inspection *in, int index) {
     facts f = facts_of(in, index);
-    bool hardware = in->settings->hardware != NULL;
+    bool hardware = has_hardware(in);
     dp_json_open(json, NULL, '{');
     dp_json_number(json, "index", index);
     dp_json_text(json, "name", f.info->name);
@@ -207,6 +236,7 @@ static void put_site(dp_json *json, const inspection *in, int index) {
     put_range(json, "output_range", in->data != NULL, f.info->output_low, f.info->output_high);
     dp_json_number(json, "sigma", f.sigma);
     dp_json_number(json, "enob", f.enob);
+    if (in->explains) dp_sensitivity_json(&in->sensitivity, json, f.info->name);
     dp_json_close(json, '}');
 }
 
@@ -222,6 +252,7 @@ static void print_json(const inspection *in) {
     dp_json_number(&json, "mapped_bytes", m.mapped);
     dp_json_number(&json, "thread_bytes", m.forward);
     dp_json_number(&json, "reverse_thread_bytes", m.reverse);
+    if (in->explains) dp_sensitivity_totals_json(&in->sensitivity, &json);
     dp_json_open(&json, "sites", '[');
     for (int i = 0; i < dp_engine_site_count(in->engine); i++) put_site(&json, in, i);
     dp_json_close(&json, ']');
@@ -239,11 +270,13 @@ int dp_verb_inspect(const dp_settings *settings) {
     if (status == DP_OK && settings->json)
         print_json(&in);
     else if (status == DP_OK)
-        status = print_table(&in, &err);
+        status = print_tables(&in, &err);
     int result = status == DP_OK ? DP_EXIT_DONE : dp_exit_failed(settings, &err);
     dp_free(in.variance);
     dp_engine_free(in.engine);
     dp_dataset_free(in.data);
+    dp_graph_free(in.conditioned);
     dp_graph_free(in.graph);
+    dp_sensitivity_clear(&in.sensitivity);
     return result;
 }

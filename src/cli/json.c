@@ -91,6 +91,11 @@ void dp_json_number(dp_json *json, const char *key, double value) {
     put_value(json->stream, value);
 }
 
+void dp_json_truth(dp_json *json, const char *key, bool value) {
+    begin(json, key);
+    fputs(value ? "true" : "false", json->stream);
+}
+
 void dp_json_pair(dp_json *json, const char *key, double low, double high) {
     begin(json, key);
     fputc('[', json->stream);

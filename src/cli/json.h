@@ -18,6 +18,7 @@ void dp_json_open(dp_json *json, const char *key, char bracket); /* '{' or '[' *
 void dp_json_close(dp_json *json, char bracket);                 /* '}' or ']' */
 void dp_json_text(dp_json *json, const char *key, const char *text);
 void dp_json_number(dp_json *json, const char *key, double value); /* whole ones without a point */
+void dp_json_truth(dp_json *json, const char *key, bool value);
 void dp_json_pair(dp_json *json, const char *key, double low, double high); /* [low, high] */
 
 #endif

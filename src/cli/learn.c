@@ -11,6 +11,7 @@
 #include "cli/bar.h"
 #include "cli/exit.h"
 #include "cli/interrupt.h"
+#include "cli/layers.h"
 #include "cli/load.h"
 #include "cli/process.h"
 #include "cli/result.h"
@@ -157,7 +158,7 @@ static dp_status print_tables(const task *t, dp_error *err) {
     const dp_schedule *s = &t->schedule;
     dp_result_line lines[4] = {{"clean", &s->clean}, {"learned", &s->learned}};
     if (!isnan(s->uniform.repetitions)) lines[2] = (dp_result_line){"uniform", &s->uniform};
-    dp_status status = dp_result_layers(stdout, s, err);
+    dp_status status = dp_layers_print(stdout, s->layers, s->n_layers, err);
     putchar('\n');
     if (status == DP_OK) status = dp_result_print(stdout, lines, s->confidence, err);
     if (status != DP_OK) return status;
@@ -166,6 +167,7 @@ static dp_status print_tables(const task *t, dp_error *err) {
         dp_result_saving(stdout, &s->saving, s->uniform.repetitions);
     else
         dp_result_divergence(stdout, s);
+    dp_result_rounding(stdout, &s->rounding);
     printf("schedule: %s (%s; %s; checked on %lld samples)\n", t->settings->output, s->goal,
            s->status, (long long)s->check_count);
     return DP_OK;
@@ -188,6 +190,17 @@ static void print_json(const task *t) {
     dp_result_json(&json, "learned", &s->learned, DP_RESULT_NOISY);
     dp_result_json(&json, "uniform", &s->uniform, DP_RESULT_UNIFORM);
     dp_result_figure(&json, "saving", &s->saving);
+    dp_result_rounding_json(&json, &s->rounding);
+    dp_layer_totals totals = dp_layers_total(s->layers, s->n_layers);
+    dp_json_open(&json, "layers", '[');
+    for (int i = 0; i < s->n_layers; i++) {
+        dp_json_open(&json, NULL, '{');
+        dp_json_text(&json, "name", s->layers[i].name);
+        dp_json_number(&json, "index", s->layers[i].index);
+        dp_layer_json(&json, &s->layers[i], &totals);
+        dp_json_close(&json, '}');
+    }
+    dp_json_close(&json, ']');
     dp_json_close(&json, '}');
 }
 

@@ -95,6 +95,35 @@ dp_status dp_load_hardware(dp_hardware *out, const dp_settings *settings, dp_err
     return status == DP_OK ? dp_hardware_read(out, path, err) : status;
 }
 
+/* ---- the schedule ---- */
+
+dp_status dp_load_repetitions(double *repetitions, const dp_schedule *schedule,
+                              const dp_settings *settings, const dp_engine *engine, dp_error *err) {
+    dp_status status = dp_schedule_apply(schedule, engine, repetitions, err);
+    if (status == DP_OK) return DP_OK;
+    char text[sizeof err->text];
+    snprintf(text, sizeof text, "%s", err->text);
+    return dp_fail(err, status, "%s: %s (sites that were excluded then have to be now: --exclude)",
+                   settings->schedule, text);
+}
+
+dp_status dp_load_conditioned(dp_graph **out, const dp_schedule *schedule,
+                              const dp_settings *settings, const dp_graph *graph, dp_error *err) {
+    dp_error why = {DP_OK, ""};
+    *out = NULL;
+    if (schedule->conditioning.count == 0) return DP_OK;
+    dp_status status = dp_graph_condition(out, graph, &schedule->conditioning, &why);
+    if (status == DP_ERANGE) status = DP_EFORMAT; /* of the file, not of the command line */
+    return status == DP_OK ? DP_OK : dp_fail(err, status, "%s: %s", settings->schedule, why.text);
+}
+
+void dp_load_note_model(const dp_schedule *schedule, const dp_settings *settings,
+                        const dp_graph *graph) {
+    if (strcmp(schedule->model_sha256, dp_graph_sha256(graph)) != 0)
+        dp_note(settings, "note: %s is not the file that %s was learned for (%s)",
+                settings->operands[0], settings->schedule, schedule->model_file);
+}
+
 /* ---- options of the library ---- */
 
 int dp_load_processors(void) {

@@ -15,6 +15,21 @@ dp_status dp_load_samples(dp_dataset **out, const dp_settings *settings, const d
 /** The accelerator that --hardware names: a file, or a preset beside the program or where it was installed. */
 dp_status dp_load_hardware(dp_hardware *out, const dp_settings *settings, dp_error *err);
 
+/** The repetitions of --schedule on an engine. Errors: DP_EFORMAT, with what may be the reason. */
+dp_status dp_load_repetitions(double *repetitions, const dp_schedule *schedule,
+                              const dp_settings *settings, const dp_engine *engine, dp_error *err);
+
+/**
+ * The network whose precision a schedule has: with its operands conditioned, if they are; else *out is NULL. It borrows from
+ * `graph`. Errors: DP_EFORMAT, as dp_graph_condition.
+ */
+dp_status dp_load_conditioned(dp_graph **out, const dp_schedule *schedule,
+                              const dp_settings *settings, const dp_graph *graph, dp_error *err);
+
+/** A note when the schedule was learned for another file than the network's. */
+void dp_load_note_model(const dp_schedule *schedule, const dp_settings *settings,
+                        const dp_graph *graph);
+
 /** What every use of the library gets from the settings: seed, trials, threads, exclusions and the like. */
 void dp_load_options(dp_learn_options *options, const dp_settings *settings, atomic_int *cancel,
                      const dp_progress *progress);

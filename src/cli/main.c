@@ -61,15 +61,21 @@ static const dp_verb verbs[] = {
         .name = "inspect",
         .bit = DP_VERB_INSPECT,
         .operands = {"MODEL.onnx"},
-        .usage = "[--hardware NAME] [--data FILE.npz] [OPTION...]",
+        .usage = "[--hardware NAME] [--data FILE.npz [--sensitivity] [--schedule FILE.yaml]] "
+                 "[OPTION...]",
         .summary = "list the sites where the analog core multiplies",
-        .about = "Lists the sites: channels x depth of the dot product x positions, "
-                 "multiply-accumulates (MACs) a "
-                 "sample and the range of the weights; with --data, the ranges of inputs and "
-                 "outputs; with --hardware too, "
-                 "the standard deviation of the outputs' noise at one repetition and their "
-                 "effective number of bits.",
-        .example = "  dynaprec inspect model.onnx --hardware homodyne --data calib.npz",
+        .about =
+            "Lists the sites: channels x depth of the dot product x positions, "
+            "multiply-accumulates (MACs) a "
+            "sample and the range of the weights; with --data, the ranges of inputs and "
+            "outputs; with --hardware too, "
+            "the standard deviation of the outputs' noise at one repetition and their "
+            "effective number of bits. With --sensitivity: each layer's share of the energy and of "
+            "the predicted loss, what the next joule would save of it, and which bound keeps "
+            "it where it is.",
+        .example =
+            "  dynaprec inspect model.onnx --hardware homodyne --data calib.npz\n"
+            "  dynaprec inspect model.onnx --data calib.npz --sensitivity --schedule schedule.yaml",
         .run = dp_verb_inspect,
     },
     {
@@ -85,6 +91,22 @@ static const dp_verb verbs[] = {
             "  dynaprec export schedule.yaml --model model.onnx --to onnx -o conditioned.onnx",
         .run = dp_verb_export,
     },
+    {
+        .name = "diff",
+        .bit = DP_VERB_DIFF,
+        .operands = {"A.yaml", "B.yaml"},
+        .usage = "[OPTION...]",
+        .summary = "compare two schedules of one network",
+        .about = "Compares what two schedules were made for and what they measured, and then, what "
+                 "changes "
+                 "most first, the layers whose repetitions differ: their repetitions (least / mean "
+                 "/ most of "
+                 "the channels), energy, share of the predicted loss, and what the next joule "
+                 "would save of it. "
+                 "Exit status: 0 when all repetitions are the same, 1 when some differ.",
+        .example = "  dynaprec diff layer.yaml channel.yaml",
+        .run = dp_verb_diff,
+    },
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
@@ -95,7 +117,7 @@ static const dp_verb *find_verb(const char *name) {
 }
 
 static void print_help(FILE *stream) {
-    fputs("dynaprec VERB FILE [OPTION...]\n\n"
+    fputs("dynaprec VERB FILE... [OPTION...]\n\n"
           "Learns how precise each layer of a network has to be on a noisy analog accelerator.\n\n",
           stream);
     for (int i = 0; i < VERBS; i++) fprintf(stream, "  %-9s%s\n", verbs[i].name, verbs[i].summary);

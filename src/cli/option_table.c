@@ -9,13 +9,15 @@
 #define RUN             DP_VERB_RUN
 #define INSPECT         DP_VERB_INSPECT
 #define EXPORT          DP_VERB_EXPORT
+#define DIFF            DP_VERB_DIFF
 #define PLACE(member)   .offset = offsetof(dp_settings, member)
 #define RANGE(from, to) .least = (from), .largest = (to)
 #define HEADING(text, which)                                                                       \
     { .help = (text), .verbs = (which) }
 
 static const char *const objectives[] = {"kl", "cross-entropy", NULL};
-static const char *const conditions[] = {"none", "centre", "balance", "both", NULL}; /* as DP_CONDITION_... */
+static const char *const conditions[] = {"none", "centre", "balance", "both",
+                                         NULL}; /* as DP_CONDITION_... */
 static const char *const progress_modes[] = {"auto", "never", "json", NULL};
 
 /* clang-format off */
@@ -33,6 +35,8 @@ const dp_option dp_options[] = {
      .take = dp_take_text, PLACE(hardware), .needed = true},
     {"schedule", "the precision to measure", EVAL, "FILE.yaml",
      .take = dp_take_text, PLACE(schedule)},
+    {"schedule", "the precision that --sensitivity explains, with the hardware it was learned for unless --hardware is given",
+     INSPECT, "FILE.yaml", .take = dp_take_text, PLACE(schedule)},
     {"hardware", "the accelerator: a preset or a file of yours; left out: the schedule's own", EVAL,
      "NAME|FILE.yaml", .take = dp_take_text, PLACE(hardware)},
     {"hardware", "the accelerator, for energy, noise and effective bits", INSPECT, "NAME|FILE.yaml",
@@ -88,27 +92,29 @@ const dp_option dp_options[] = {
     {"objective", "what is kept small: kl (divergence from the clean output) or cross-entropy (labels)", LEARN,
      "NAME", "kl", .take = dp_take_choice, PLACE(objective), .words = objectives},
 
-    HEADING("Measuring", LEARN | EVAL),
+    HEADING("Measuring", LEARN | EVAL | INSPECT),
+    {"sensitivity", "what each layer takes and what it adds to the loss, at one repetition or with a schedule", INSPECT,
+     .take = dp_take_flag, PLACE(sensitivity)},
     {"trials", "draws of the noise for each sample", LEARN | EVAL, "N", "4",
      .take = dp_take_count, PLACE(trials), RANGE(1, 100000)},
     {"confidence", "of intervals and bounds", LEARN | EVAL, "C", "0.95",
      .take = dp_take_number, PLACE(confidence), RANGE(0.5, 1), .open = true},
-    {"seed", "of all draws: equal seeds give equal results at any number of threads", LEARN | EVAL, "N", "1",
+    {"seed", "of all draws: equal seeds give equal results at any number of threads", LEARN | EVAL | INSPECT, "N", "1",
      .take = dp_take_seed, PLACE(seed)},
 
-    HEADING("Running", LEARN | EVAL | RUN | INSPECT | EXPORT),
+    HEADING("Running", LEARN | EVAL | RUN | INSPECT | EXPORT | DIFF),
     {"whole", "feed the arrays as they are, not as samples along the first axis", RUN,
      .take = dp_take_flag, PLACE(whole)},
     {"threads", "left out: one a processor", LEARN | EVAL | RUN | INSPECT, "N",
      .take = dp_take_count, PLACE(threads), RANGE(1, 1024)},
     {"dry-run", "read and check everything, say what would be done, write nothing", LEARN,
      .take = dp_take_flag, PLACE(dry_run)},
-    {"json", "results as one JSON object", LEARN | EVAL | INSPECT,
+    {"json", "results as one JSON object", LEARN | EVAL | INSPECT | DIFF,
      .take = dp_take_flag, PLACE(json)},
     {"progress", "auto (a bar, on a terminal), never or json (a line a report, on stderr)",
      LEARN | EVAL | INSPECT, "MODE", "auto",
      .take = dp_take_choice, PLACE(progress), .words = progress_modes},
-    {"quiet", "no notes and no bar on stderr: errors only", LEARN | EVAL | RUN | INSPECT | EXPORT,
+    {"quiet", "no notes and no bar on stderr: errors only", LEARN | EVAL | RUN | INSPECT | EXPORT | DIFF,
      .take = dp_take_flag, PLACE(quiet)},
     {.name = NULL},
 };

@@ -95,8 +95,9 @@ static dp_status take_option(parser *p, const dp_option *o, const char *attached
 static dp_status take_operand(parser *p, const char *word, dp_error *err) {
     const char *wanted = p->verb->operands[p->operands];
     if (!wanted)
-        return dp_fail(err, DP_ERANGE, "'%s' is one argument too many; %d (%s) is asked for", word,
-                       p->operands, p->verb->operands[0]);
+        return dp_fail(err, DP_ERANGE, "'%s' is one argument too many; %d (%s%s%s) %s asked for",
+                       word, p->operands, p->verb->operands[0], p->operands > 1 ? " " : "",
+                       p->operands > 1 ? p->verb->operands[1] : "", p->operands > 1 ? "are" : "is");
     p->settings->operands[p->operands++] = word;
     return DP_OK;
 }
@@ -207,7 +208,9 @@ static void print_option(FILE *stream, const dp_option *o) {
 }
 
 void dp_options_help(FILE *stream, const dp_verb *verb) {
-    fprintf(stream, "dynaprec %s %s %s\n\n", verb->name, verb->operands[0], verb->usage);
+    fprintf(stream, "dynaprec %s", verb->name);
+    for (int i = 0; verb->operands[i]; i++) fprintf(stream, " %s", verb->operands[i]);
+    fprintf(stream, " %s\n\n", verb->usage);
     print_wrapped(stream, verb->about, 0, 0);
     for (const dp_option *o = dp_options; !is_end(o); o++) {
         if (!(o->verbs & verb->bit)) continue;

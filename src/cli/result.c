@@ -2,7 +2,6 @@
 #include "cli/result.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/table.h"
@@ -10,11 +9,6 @@
 
 static dp_status printed(bool fine, dp_error *err) {
     return fine ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory for a table");
-}
-
-/* Whole numbers whole, others to three digits. */
-static const char *count_text(double value, char text[DP_SI_TEXT]) {
-    return dp_cell_text(value == floor(value) ? "%.0f" : "%.3g", value, text);
 }
 
 /* ---- measures ---- */
@@ -93,7 +87,7 @@ void dp_result_saving(FILE *stream, const dp_figure *saving, double uniform) {
         fprintf(stream, "saving: %.1f%% of uniform precision's energy", 100 * saving->value);
     if (!isnan(saving->lower) && !isnan(saving->upper))
         fprintf(stream, ", %.1f%% to %.1f%%", 100 * saving->lower, 100 * saving->upper);
-    fprintf(stream, " (uniform: K = %s everywhere)\n", count_text(uniform, k));
+    fprintf(stream, " (uniform: K = %s everywhere)\n", dp_count_cell(uniform, k));
 }
 
 void dp_result_divergence(FILE *stream, const dp_schedule *s) {
@@ -101,7 +95,7 @@ void dp_result_divergence(FILE *stream, const dp_schedule *s) {
     if (isnan(s->learned.kl.value) || isnan(s->uniform.kl.value)) return;
     fprintf(stream,
             "KL: %.4f, against %.4f with the highest uniform precision of no more energy, K = %s\n",
-            s->learned.kl.value, s->uniform.kl.value, count_text(s->uniform.repetitions, k));
+            s->learned.kl.value, s->uniform.kl.value, dp_count_cell(s->uniform.repetitions, k));
 }
 
 /* exp of the mean cross-entropy; NaN without labels. */
@@ -121,75 +115,21 @@ void dp_result_perplexity(FILE *stream, const dp_result_line *lines) {
     if (before[0] == ',') putc('\n', stream);
 }
 
-/* ---- layers ---- */
+/* ---- rounding ---- */
 
-static int ascending(const void *a, const void *b) {
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
-static void add_repetitions(dp_table *table, const dp_layer *layer) {
-    char least[DP_SI_TEXT], middle[DP_SI_TEXT], most[DP_SI_TEXT];
-    if (layer->count == 1) {
-        dp_table_add(table, "%s", count_text(layer->repetitions[0], most));
-        return;
-    }
-    size_t count = (size_t)layer->count;
-    double *sorted = dp_alloc(count, sizeof *sorted);
-    if (!sorted) {
-        table->failed = true;
-        return;
-    }
-    memcpy(sorted, layer->repetitions, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, ascending);
-    dp_table_add(table, "%s / %s / %s", count_text(sorted[0], least),
-                 count_text(sorted[count / 2], middle), count_text(sorted[count - 1], most));
-    dp_free(sorted);
-}
-
-/*
- * What a layer adds to the loss, sum of s_u / K_u. A schedule keeps the sum S of the s_u only; where allocation is optimal,
- * s_u goes with K_u squared [docs/methods.md, "Relaxation"], which makes it S * sum K / sum K^2.
- */
-static double loss_of(const dp_layer *layer) {
-    double sum = 0, squares = 0;
-    for (int i = 0; i < layer->count; i++) {
-        sum += layer->repetitions[i];
-        squares += layer->repetitions[i] * layer->repetitions[i];
-    }
-    return layer->sensitivity * sum / squares;
-}
-
-dp_status dp_result_layers(FILE *stream, const dp_schedule *schedule, dp_error *err) {
-    static const dp_table_column columns[] = {
-        {.title = "#"},
-        {.title = "layer", .left = true, .elastic = true},
-        {.title = "op", .left = true},
-        {.title = "MACs"},
-        {.title = "repetitions"},
-        {.title = "energy"},
-        {.title = "loss"},
-        {.title = "ENOB"},
-        {.title = NULL},
-    };
-    dp_table table = {.columns = columns};
-    double energy = 0, loss = 0;
-    for (int i = 0; i < schedule->n_layers; i++) {
-        energy += schedule->layers[i].energy_j;
-        loss += loss_of(&schedule->layers[i]);
-    }
-    for (int i = 0; i < schedule->n_layers; i++) {
-        const dp_layer *layer = &schedule->layers[i];
-        dp_table_add(&table, "%d", layer->index);
-        dp_table_add(&table, "%s", layer->name);
-        dp_table_add(&table, "%s", layer->op);
-        add_si(&table, layer->macs, "");
-        add_repetitions(&table, layer);
-        add_number(&table, "%.1f%%", 100 * layer->energy_j / energy);
-        add_number(&table, "%.1f%%", 100 * loss_of(layer) / loss);
-        add_number(&table, "%.1f", layer->enob);
-    }
-    return printed(dp_table_print(&table, stream, DP_TABLE_WIDTH), err);
+void dp_result_rounding(FILE *stream, const dp_rounding *r) {
+    char gap[32] = "less than 0.01%";
+    if (isnan(r->gap)) return;
+    if (r->gap >= 1e-4) snprintf(gap, sizeof gap, "at most %.2g%%", 100 * r->gap);
+    if (r->of_loss)
+        fprintf(stream,
+                "rounding: the predicted loss is %s above the least of any levels within this "
+                "energy\n",
+                gap);
+    else
+        fprintf(stream,
+                "rounding: %s above the least energy of any levels with the same predicted loss\n",
+                gap);
 }
 
 /* ---- JSON ---- */
@@ -199,6 +139,15 @@ void dp_result_figure(dp_json *json, const char *key, const dp_figure *figure) {
     snprintf(interval, sizeof interval, "%s_interval", key);
     dp_json_number(json, key, figure->value);
     dp_json_pair(json, interval, figure->lower, figure->upper);
+}
+
+void dp_result_rounding_json(dp_json *json, const dp_rounding *r) {
+    dp_json_open(json, "rounding", '{');
+    dp_json_text(json, "of", dp_rounding_words[r->of_loss]);
+    dp_json_number(json, "value", r->value);
+    dp_json_number(json, "bound", r->bound);
+    dp_json_number(json, "gap", r->gap);
+    dp_json_close(json, '}');
 }
 
 static bool has_field(dp_result_kind kind, const char *name) {

@@ -16,8 +16,8 @@ typedef struct dp_result_line {
 dp_status dp_result_print(FILE *stream, const dp_result_line *lines, double confidence,
                           dp_error *err);
 
-/** One row a layer of the schedule. Errors: DP_EMEMORY. */
-dp_status dp_result_layers(FILE *stream, const dp_schedule *schedule, dp_error *err);
+/** A line about what rounding can have cost; nothing when nothing was rounded. */
+void dp_result_rounding(FILE *stream, const dp_rounding *rounding);
 
 /** A line about the energy that is saved against K = `uniform` everywhere; nothing when that is not known. */
 void dp_result_saving(FILE *stream, const dp_figure *saving, double uniform);
@@ -33,6 +33,9 @@ typedef enum dp_result_kind { DP_RESULT_CLEAN, DP_RESULT_NOISY, DP_RESULT_UNIFOR
 
 /** {"top1": ..., "top1_interval": [..., ...], ...} */
 void dp_result_json(dp_json *json, const char *key, const dp_measure *measure, dp_result_kind kind);
+
+/** "rounding": {...} */
+void dp_result_rounding_json(dp_json *json, const dp_rounding *rounding);
 
 /** "saving": ..., "saving_interval": [..., ...] and the like. */
 void dp_result_figure(dp_json *json, const char *key, const dp_figure *figure);

@@ -8,7 +8,7 @@
 
 #include "dynaprec/learn.h"
 
-#define DP_MAX_OPERANDS 1
+#define DP_MAX_OPERANDS 2
 
 /* Bits that say in the table of options which verbs take an option. */
 enum {
@@ -17,6 +17,7 @@ enum {
     DP_VERB_RUN = 4,
     DP_VERB_INSPECT = 8,
     DP_VERB_EXPORT = 16,
+    DP_VERB_DIFF = 32,
     DP_VERB_SHARED = DP_VERB_LEARN | DP_VERB_EVAL /* several processes share their passes */
 };
 
@@ -84,7 +85,7 @@ typedef struct dp_settings {
     uint64_t seed;
     /* what to print */
     int progress; /* dp_bar_mode */
-    bool whole, dry_run, json, quiet;
+    bool whole, dry_run, json, quiet, sensitivity;
 } dp_settings;
 
 void dp_settings_free(dp_settings *settings);

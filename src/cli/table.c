@@ -114,7 +114,8 @@ bool dp_table_print(dp_table *table, FILE *stream, int width) {
 /* ---- numbers ---- */
 
 const char *dp_si_text(double value, const char *unit, char text[DP_SI_TEXT]) {
-    static const char *const prefixes[] = {"a", "f", "p", "n", "u", "m", "", "k", "M", "G", "T"};
+    static const char *const prefixes[] = {"a", "f", "p", "n", "u", "m", "",
+                                           "k", "M", "G", "T", "P", "E"};
     enum { ONE = 6, LAST = sizeof prefixes / sizeof *prefixes - 1 };
     if (isnan(value)) return strcpy(text, "-");
     int at = value == 0 ? ONE : ONE + (int)floor(log10(fabs(value) * 1.0005) / 3);
@@ -131,4 +132,8 @@ const char *dp_cell_text(const char *format, double value, char text[DP_SI_TEXT]
     if (isnan(value)) return strcpy(text, "-");
     snprintf(text, DP_SI_TEXT, format, value);
     return text;
+}
+
+const char *dp_count_cell(double value, char text[DP_SI_TEXT]) {
+    return dp_cell_text(value == floor(value) ? "%.0f" : "%.3g", value, text);
 }

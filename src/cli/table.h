@@ -38,6 +38,9 @@ enum { DP_SI_TEXT = 24 };
 /** 0.00000412 and "J" -> "4.12 uJ", three significant digits; NaN -> "-". */
 const char *dp_si_text(double value, const char *unit, char text[DP_SI_TEXT]);
 
+/** Whole numbers whole, others to three digits; NaN -> "-". */
+const char *dp_count_cell(double value, char text[DP_SI_TEXT]);
+
 /** printf's `format` of one number; NaN -> "-". */
 const char *dp_cell_text(const char *format, double value, char text[DP_SI_TEXT]);
 

@@ -10,5 +10,6 @@ int dp_verb_eval(const dp_settings *settings);
 int dp_verb_run(const dp_settings *settings);
 int dp_verb_export(const dp_settings *settings);
 int dp_verb_inspect(const dp_settings *settings);
+int dp_verb_diff(const dp_settings *settings);
 
 #endif

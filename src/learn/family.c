@@ -22,7 +22,7 @@ dp_status dp_family_levels(dp_search *s, const dp_family *f, double t, double *k
         dp_allocation allocation = {&s->units, s->hardware, f->shape};
         return dp_round_levels(&allocation, k, rounding ? rounding : &unused, err);
     }
-    if (rounding) *rounding = (dp_rounding){0};
+    if (rounding) *rounding = dp_round_nothing();
     double level = dp_level_at_least(s->hardware, t * (1 - 1e-9));
     for (int i = 0; i < s->units.count; i++) k[i] = s->units.fixed[i] ? s->units.low[i] : level;
     return DP_OK;

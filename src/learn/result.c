@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "learn/explain.h"
 #include "model/graph.h"
 
 dp_measure dp_result_unknown(void) {
@@ -40,18 +41,6 @@ void dp_result_energy(const dp_search *s, const double *k, dp_measure *m) {
     dp_result_channel_energy(s->engine, s->repetitions, m);
 }
 
-/* "layer1.0.conv2.weight" -> "layer1.0.conv2"; names without a known ending stay whole. */
-static char *module_of(const char *weight) {
-    static const char *const endings[] = {".weight", "/weight", "_weight", ".kernel", "/kernel"};
-    char *module = dp_strdup(weight);
-    size_t length = strlen(weight);
-    for (size_t i = 0; module && i < sizeof endings / sizeof *endings; i++) {
-        size_t n = strlen(endings[i]);
-        if (length > n && strcmp(weight + length - n, endings[i]) == 0) module[length - n] = '\0';
-    }
-    return module;
-}
-
 static void granularity_name(const dp_learn_options *o, const dp_site_info *site, dp_layer *layer) {
     if (o->granularity == DP_GRAIN_LAYER || site->channels == 1)
         snprintf(layer->granularity, sizeof layer->granularity, "layer");
@@ -61,38 +50,27 @@ static void granularity_name(const dp_learn_options *o, const dp_site_info *site
         snprintf(layer->granularity, sizeof layer->granularity, "tile:%d", o->tile);
 }
 
-/* Source: [Garg]: ENOB = log2(R_out / (sqrt(12) sigma) + 1). */
-static double enob_of(const dp_site_info *site, const double *variance, const double *k) {
-    double sum = 0;
-    for (int64_t c = 0; c < site->channels; c++) sum += variance[c] / k[c];
-    double sigma = sqrt(sum / (double)site->channels);
-    return sigma > 0 ? log2((site->output_high - site->output_low) / (sqrt(12) * sigma) + 1) : NAN;
+static void count_bounds(dp_layer *layer, const dp_units *u, int64_t first, int64_t width) {
+    for (int i = 0; i < layer->count; i++) {
+        int unit = u->of_channel[first + i * width];
+        double k = layer->repetitions[i];
+        layer->fixed = u->fixed[unit];
+        layer->at_min += !u->fixed[unit] && k <= u->low[unit];
+        layer->at_max += !u->fixed[unit] && k >= u->high[unit];
+    }
 }
 
 static bool fill_layer(dp_layer *layer, const dp_search *s, int index, const double *variance) {
     const dp_site_info *site = dp_engine_site(s->engine, index);
-    const double *k = s->repetitions + site->first_channel;
     int64_t width = strcmp(layer->granularity, "layer") == 0 ? site->channels
                                                              : dp_units_width(s->options, site);
-    layer->name = dp_strdup(site->name);
-    layer->index = index;
-    layer->op = dp_strdup(site->op);
-    layer->weight = dp_strdup(site->weight);
-    layer->module = module_of(site->weight);
-    layer->macs = site->macs;
-    layer->channels = (int)site->channels;
     layer->count = (int)((site->channels + width - 1) / width);
     layer->repetitions = dp_alloc((size_t)layer->count, sizeof *layer->repetitions);
-    if (!layer->name || !layer->op || !layer->weight || !layer->module || !layer->repetitions)
-        return false;
-    double mean = 0;
-    for (int i = 0; i < layer->count; i++) layer->repetitions[i] = k[i * width];
-    for (int64_t c = 0; c < site->channels; c++) {
-        mean += k[c] / (double)site->channels;
-        layer->sensitivity += s->s[site->first_channel + c];
-    }
-    layer->energy_j = site->fixed_j + site->per_repetition_j * mean;
-    layer->enob = enob_of(site, variance + site->first_channel, k);
+    if (!dp_explain_site(layer, site, index) || !layer->repetitions) return false;
+    for (int i = 0; i < layer->count; i++)
+        layer->repetitions[i] = s->repetitions[site->first_channel + i * width];
+    dp_explain_layer(layer, site, &(dp_channel_facts){s->repetitions, s->s, variance});
+    count_bounds(layer, &s->units, site->first_channel, width);
     return true;
 }
 
@@ -178,6 +156,7 @@ dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_r
     out->learned = r->learned ? r->learned->measure : dp_result_unknown();
     out->uniform = r->uniform ? r->uniform->measure : dp_result_unknown();
     out->saving = saving_of(r);
+    out->rounding = r->learned ? r->learned->rounding : dp_round_nothing();
     if (!r->learned) dp_result_energy(s, r->k, &out->learned);
     if (fill_origin(out, graph, r) && fill_conditioning(out, r->choice) &&
         fill_layers(out, s, r->k))
@@ -197,11 +176,8 @@ static dp_status spread_layer(const dp_layer *layer, const dp_site_info *site, d
     if (layer->channels != site->channels)
         return dp_fail(err, DP_EFORMAT, "schedule: layer '%s' has %d channels, the network's %lld",
                        layer->name, layer->channels, (long long)site->channels);
-    int64_t width = (site->channels + layer->count - 1) / layer->count;
-    int tile = 0;
-    if (sscanf(layer->granularity, "tile:%d", &tile) == 1 && tile > 0) width = tile;
-    for (int64_t c = 0; c < site->channels; c++)
-        repetitions[site->first_channel + c] = layer->repetitions[c / width];
+    for (int c = 0; c < layer->channels; c++)
+        repetitions[site->first_channel + c] = dp_layer_repetitions(layer, c);
     return DP_OK;
 }
 

@@ -41,6 +41,11 @@ static void raise_tied(const dp_levels_problem *p, const dp_dual *dual, double *
     }
 }
 
+/* Without noise there is no loss to divide by. */
+static dp_rounding rounding(bool of_loss, double value, double bound) {
+    return (dp_rounding){of_loss, value, bound, bound > 0 ? fmax(value / bound - 1, 0) : 0};
+}
+
 static dp_status solve(const dp_levels_problem *p, dp_dual *dual, double *k, dp_rounding *result,
                        dp_error *err) {
     dp_dual_solve(p, dual);
@@ -49,9 +54,8 @@ static dp_status solve(const dp_levels_problem *p, dp_dual *dual, double *k, dp_
     dp_status status = dp_exchange(p, dual, k, err);
     if (status != DP_OK) return status;
     dp_exchange_steps(p, k);
-    *result = (dp_rounding){.within = p->within,
-                            .value = p->within ? dp_dual_loss(p, k) : dp_units_energy(p->units, k),
-                            .bound = dual->bound};
+    *result = rounding(p->within, p->within ? dp_dual_loss(p, k) : dp_units_energy(p->units, k),
+                       dual->bound);
     return DP_OK;
 }
 
@@ -76,7 +80,7 @@ static dp_status round_to(const dp_allocation *a, const double *energy_j, double
 /* Continuous levels are the relaxed K, which is optimal. */
 static dp_status keep(const dp_allocation *a, bool within, const double *k, dp_rounding *result) {
     double value = within ? dp_units_loss(a->units, k) : dp_units_energy(a->units, k);
-    *result = (dp_rounding){within, value, value};
+    *result = rounding(within, value, value);
     return DP_OK;
 }
 
@@ -91,6 +95,6 @@ dp_status dp_round_within(const dp_allocation *a, double energy_j, double *k, dp
     return round_to(a, &energy_j, k, result, err);
 }
 
-double dp_rounding_gap(const dp_rounding *r) {
-    return r->bound > 0 ? fmax(r->value / r->bound - 1, 0) : NAN;
+dp_rounding dp_round_nothing(void) {
+    return (dp_rounding){false, NAN, NAN, NAN};
 }

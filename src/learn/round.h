@@ -19,12 +19,6 @@ typedef struct dp_allocation {
     const double *shape; /* [units] r, above 0 */
 } dp_allocation;
 
-/* What was minimised, after rounding, and what no plan of the same levels can be below. */
-typedef struct dp_rounding {
-    bool within; /* the loss was, within an energy; else the energy, at the relaxed K's loss */
-    double value, bound; /* sum of B K, J, or sum of w / K, nats; 0: nothing was rounded */
-} dp_rounding;
-
 /**
  * Round `k` in place, to no more than its predicted loss.
  *
@@ -38,7 +32,7 @@ dp_status dp_round_levels(const dp_allocation *allocation, double *k, dp_roundin
 dp_status dp_round_within(const dp_allocation *allocation, double energy_j, double *k,
                           dp_rounding *result, dp_error *err);
 
-/** value / bound - 1, at least 0; NaN where nothing was rounded. */
-double dp_rounding_gap(const dp_rounding *rounding);
+/** Of what was not rounded. */
+dp_rounding dp_round_nothing(void);
 
 #endif

@@ -31,6 +31,7 @@ const dp_measure_field dp_measure_fields[] = {
     {NULL, 0, false, false},
 };
 
+const char *const dp_rounding_words[] = {"energy_j", "loss", NULL};
 const char *const dp_figure_names[3] = {"value", "lower", "upper"};
 
 /* The N of "tile:N", written as an integer without decoration; 0: not that. */
@@ -48,6 +49,11 @@ int dp_schedule_units(const char *granularity, int channels) {
     if (!strcmp(granularity, "channel")) return channels;
     int size = tile_size(granularity);
     return size ? (channels - 1) / size + 1 : 0;
+}
+
+double dp_layer_repetitions(const dp_layer *layer, int channel) {
+    int tile = tile_size(layer->granularity);
+    return layer->repetitions[layer->count == 1 ? 0 : channel / (tile ? tile : 1)];
 }
 
 static void clear_layer(dp_layer *layer) {

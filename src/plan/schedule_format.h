@@ -21,6 +21,9 @@ extern const dp_measure_field dp_measure_fields[];
 /** value, lower, upper. */
 extern const char *const dp_figure_names[3];
 
+/** What rounding minimised: energy_j, loss; NULL at the end. */
+extern const char *const dp_rounding_words[];
+
 /** How many repetitions a layer of that granularity has; 0: no such granularity. */
 int dp_schedule_units(const char *granularity, int channels);
 

@@ -86,6 +86,16 @@ static void read_origin(dp_yaml_node *root, dp_schedule *out) {
     strcpy(out->hardware.sha256, read_digest(dp_yaml_need(hardware, "sha256")));
 }
 
+/* Absent in schedules of before there was one. */
+static dp_rounding read_rounding(dp_yaml_node *map) {
+    if (!map || dp_yaml_is_null(map)) return (dp_rounding){false, NAN, NAN, NAN};
+    return (dp_rounding){.of_loss =
+                             dp_yaml_choice(dp_yaml_need(map, "of"), dp_rounding_words, 0) == 1,
+                         .value = dp_yaml_number(dp_yaml_need(map, "value"), 0, INFINITY, 0),
+                         .bound = dp_yaml_number(dp_yaml_need(map, "bound"), 0, INFINITY, 0),
+                         .gap = dp_yaml_number(dp_yaml_need(map, "gap"), 0, INFINITY, 0)};
+}
+
 static void read_result(dp_yaml_node *root, dp_schedule *out) {
     out->goal = read_text(dp_yaml_need(root, "goal"));
     dp_yaml_node *result = dp_yaml_need(root, "result");
@@ -101,6 +111,7 @@ static void read_result(dp_yaml_node *root, dp_schedule *out) {
     read_measure(dp_yaml_need(result, "learned"), &out->learned);
     read_measure(dp_yaml_need(result, "uniform"), &out->uniform);
     out->saving = read_figure(dp_yaml_need(result, "saving"));
+    out->rounding = read_rounding(dp_yaml_find(result, "rounding"));
 }
 
 static double read_repetitions(dp_yaml_node *node) {
@@ -129,6 +140,16 @@ static void read_plan(dp_yaml_node *node, dp_layer *out) {
         *next++ = read_repetitions(at);
 }
 
+/* What schedules of before lack. */
+static void read_account(dp_yaml_node *map, dp_layer *out) {
+    dp_yaml_node *loss = dp_yaml_find(map, "loss"), *marginal = dp_yaml_find(map, "loss_per_j");
+    out->loss = loss ? read_measured(loss) : NAN;
+    out->loss_per_j = marginal ? read_measured(marginal) : NAN;
+    out->fixed = dp_yaml_boolean(dp_yaml_find(map, "fixed"), false);
+    out->at_min = (int)dp_yaml_integer(dp_yaml_find(map, "at_min"), 0, (uint64_t)out->count, 0);
+    out->at_max = (int)dp_yaml_integer(dp_yaml_find(map, "at_max"), 0, (uint64_t)out->count, 0);
+}
+
 static void read_layer(dp_yaml_node *map, int least_index, dp_layer *out) {
     out->name = read_text(dp_yaml_need(map, "name"));
     out->index = read_int(dp_yaml_need(map, "index"), least_index, MAX_INDEX);
@@ -147,6 +168,7 @@ static void read_layer(dp_yaml_node *map, int least_index, dp_layer *out) {
     out->energy_j = read_measured(dp_yaml_need(map, "energy_j"));
     out->enob = read_measured(dp_yaml_need(map, "enob"));
     out->sensitivity = read_measured(dp_yaml_need(map, "sensitivity"));
+    read_account(map, out);
 }
 
 static void read_layers(dp_yaml_node *list, dp_schedule *out) {

@@ -57,6 +57,19 @@ static void write_origin(dp_yaml_writer *w, const dp_schedule *s) {
     dp_yaml_close(w);
 }
 
+static void write_rounding(dp_yaml_writer *w, const dp_rounding *rounding) {
+    if (isnan(rounding->gap)) {
+        dp_yaml_put_number(w, "rounding", NAN, false);
+        return;
+    }
+    dp_yaml_open(w, "rounding");
+    dp_yaml_put_string(w, "of", dp_rounding_words[rounding->of_loss]);
+    dp_yaml_put_number(w, "value", rounding->value, false);
+    dp_yaml_put_number(w, "bound", rounding->bound, false);
+    dp_yaml_put_number(w, "gap", rounding->gap, false);
+    dp_yaml_close(w);
+}
+
 static void write_result(dp_yaml_writer *w, const dp_schedule *s, bool whole) {
     dp_yaml_put_string(w, "goal", s->goal);
     dp_yaml_open(w, "result");
@@ -69,6 +82,7 @@ static void write_result(dp_yaml_writer *w, const dp_schedule *s, bool whole) {
     write_measure(w, "learned", &s->learned, whole);
     write_measure(w, "uniform", &s->uniform, whole);
     write_figure(w, "saving", &s->saving);
+    write_rounding(w, &s->rounding);
     dp_yaml_close(w);
 }
 
@@ -88,6 +102,11 @@ static void write_layer(dp_yaml_writer *w, const dp_layer *layer, bool whole) {
         dp_yaml_put_numbers(w, "repetitions", layer->repetitions, (size_t)layer->count, whole);
     dp_yaml_put_number(w, "energy_j", layer->energy_j, false);
     dp_yaml_put_number(w, "enob", layer->enob, false);
+    dp_yaml_put_number(w, "loss", layer->loss, false);
+    dp_yaml_put_number(w, "loss_per_j", layer->loss_per_j, false);
+    dp_yaml_put_boolean(w, "fixed", layer->fixed);
+    dp_yaml_put_integer(w, "at_min", (uint64_t)layer->at_min);
+    dp_yaml_put_integer(w, "at_max", (uint64_t)layer->at_max);
     dp_yaml_put_number(w, "sensitivity", layer->sensitivity, false);
     dp_yaml_close(w);
 }
