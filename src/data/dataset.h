@@ -26,7 +26,7 @@ typedef struct dp_store {
     int64_t label_count; /* a sample; 0: none */
     int label_axes;      /* behind the samples' */
     int64_t label_dim[DP_MAX_RANK];
-    int64_t *labels;     /* [count, label_count] */
+    int64_t *labels; /* [count, label_count] */
     int64_t
         target_count; /* a sample; 0: none. A file has labels or targets, as "y" is whole or real */
     float *targets;   /* [count, target_count] */
