@@ -124,7 +124,7 @@ dp_status dp_share_broadcast(dp_comm *c, void *buffer, size_t bytes, int from, d
 
 dp_status dp_share_same(dp_comm *c, const dp_share_fact *fact, dp_error *err) {
     char mine[80] = "", zero[80], other[80];
-    int first;
+    int first = INT_MAX;
     if (dp_share_size(c) == 1) return DP_OK;
     snprintf(mine, sizeof mine, "%s", fact->text);
     memcpy(zero, mine, sizeof zero);
