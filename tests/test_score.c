@@ -34,6 +34,24 @@ START_TEST(classes_score_by_their_closed_forms) {
 }
 END_TEST
 
+/* The answer that counts is the label's, or the clean prediction's; with several answers there is no one margin. */
+START_TEST(margins_are_what_the_answer_is_above_the_best_other) {
+    const float clean[] = {1, 4, 2, 0, 0, 0}, noisy[] = {3.5F, 3, -1, 0, 0, 0};
+    dp_prediction p = {noisy, clean, (const int64_t[]){2, DP_IGNORED_LABEL}, 1, 3};
+    ck_assert_double_eq(dp_score_sample(&p).margin, -4.5);
+    p.rows = 2; /* of which one counts */
+    ck_assert_double_eq(dp_score_sample(&p).margin, -4.5);
+    p.labels = NULL;
+    ck_assert(isnan(dp_score_sample(&p).margin));
+    p.rows = 1;
+    ck_assert_double_eq(dp_score_sample(&p).margin, -0.5);
+    p.noisy = clean;
+    ck_assert_double_eq(dp_score_sample(&p).margin, 2);
+    p.classes = 1;
+    ck_assert(isnan(dp_score_sample(&p).margin));
+}
+END_TEST
+
 START_TEST(ignored_labels_do_not_count) {
     dp_prediction p = {left, right, (const int64_t[]){DP_IGNORED_LABEL}, 1, 3};
     dp_score score = dp_score_sample(&p);
@@ -237,6 +255,7 @@ Suite *test_score_suite(void) {
     TCase *tests = tcase_create("score");
     tcase_add_checked_fixture(tests, scratch_setup, scratch_teardown);
     tcase_add_test(tests, classes_score_by_their_closed_forms);
+    tcase_add_test(tests, margins_are_what_the_answer_is_above_the_best_other);
     tcase_add_test(tests, ignored_labels_do_not_count);
     tcase_add_test(tests, quantities_score_by_mean_squares);
     tcase_add_test(tests, spread_is_the_mean_of_variances);

@@ -90,6 +90,15 @@ void dp_dataset_fill(const dp_dataset *dataset, int k, int64_t first, int64_t co
 dp_status dp_dataset_split(const dp_dataset *dataset, double fraction, uint64_t seed,
                            dp_dataset **learn, dp_dataset **check, dp_error *err);
 
+/**
+ * A data set of some samples of another, which has to outlive it. They keep their number in the file, so also their draws.
+ *
+ * Shapes  samples [count], ascending, count > 0.
+ * Errors  DP_EMEMORY.
+ */
+dp_status dp_dataset_pick(dp_dataset **out, const dp_dataset *dataset, const int64_t *samples,
+                          int64_t count, dp_error *err);
+
 #ifdef __cplusplus
 }
 #endif

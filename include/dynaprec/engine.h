@@ -75,6 +75,9 @@ typedef struct dp_score {
     double loss;                 /* cross-entropy, nats; 0 without labels */
     double kl;                   /* divergence of the noisy from the clean prediction, nats */
     double correct, top5, agree; /* positions */
+    /* What separates the answer that counts (the label; else the clean prediction) from the best other one, in logits: below
+     * 0 it is not the prediction. NaN unless one position counts, of two classes or more. */
+    double margin;
 } dp_score;
 
 /**
@@ -162,6 +165,15 @@ const dp_input_moments *dp_engine_input_moments(const dp_engine *engine, int sit
  */
 dp_status dp_engine_reference(dp_reference **out, dp_engine *engine, const dp_dataset *data,
                               dp_error *err);
+
+/**
+ * The part of a reference that belongs to picked samples (dp_dataset_pick): nothing is computed.
+ *
+ * Shapes  samples [dp_dataset_count(picked)], the numbers in `of`'s data set that it was picked by.
+ * Errors  DP_EMEMORY.
+ */
+dp_status dp_reference_pick(dp_reference **out, const dp_reference *of, const dp_dataset *picked,
+                            const int64_t *samples, dp_error *err);
 void dp_reference_free(dp_reference *reference);
 const dp_score *dp_reference_scores(const dp_reference *reference); /* [samples] */
 

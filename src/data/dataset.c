@@ -213,3 +213,15 @@ dp_status dp_dataset_split(const dp_dataset *dataset, double fraction, uint64_t 
     *check = taken;
     return DP_OK;
 }
+
+dp_status dp_dataset_pick(dp_dataset **out, const dp_dataset *dataset, const int64_t *samples,
+                          int64_t count, dp_error *err) {
+    assert(count > 0);
+    *out = make_subset(dataset, count);
+    if (!*out) return dp_fail(err, DP_EMEMORY, "%s: no memory to pick", dp_dataset_path(dataset));
+    for (int64_t i = 0; i < count; i++) {
+        assert(i == 0 || samples[i] > samples[i - 1]);
+        (*out)->origin[(*out)->count++] = dp_dataset_origin(dataset, samples[i]);
+    }
+    return DP_OK;
+}

@@ -145,6 +145,29 @@ memory:
                    n);
 }
 
+dp_status dp_reference_pick(dp_reference **out, const dp_reference *of, const dp_dataset *picked,
+                            const int64_t *samples, dp_error *err) {
+    size_t n = (size_t)dp_dataset_count(picked), size = (size_t)(of->rows * of->classes);
+    dp_reference *r = *out = dp_alloc(1, sizeof *r);
+    if (!r) return dp_fail(err, DP_EMEMORY, "no memory for a reference");
+    *r = *of;
+    r->data = picked;
+    r->logits = dp_alloc(n * size, sizeof *r->logits);
+    r->scores = dp_alloc(n, sizeof *r->scores);
+    if (!r->logits || !r->scores) {
+        dp_reference_free(r);
+        *out = NULL;
+        return dp_fail(err, DP_EMEMORY, "%s: no memory for %zu clean outputs",
+                       dp_dataset_path(picked), n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        memcpy(r->logits + i * size, of->logits + (size_t)samples[i] * size,
+               size * sizeof *r->logits);
+        r->scores[i] = of->scores[samples[i]];
+    }
+    return DP_OK;
+}
+
 void dp_reference_free(dp_reference *r) {
     if (!r) return;
     dp_free(r->logits);

@@ -39,21 +39,33 @@ static double divergence(const float *clean, const float *noisy, int64_t count) 
     return sum;
 }
 
+/* By how much x[answer] is above all others. */
+static double margin_of(const float *x, int64_t count, int64_t answer) {
+    double best = -INFINITY;
+    for (int64_t i = 0; i < count; i++)
+        if (i != answer) best = fmax(best, (double)x[i]);
+    return (double)x[answer] - best;
+}
+
 dp_score dp_score_sample(const dp_prediction *p) {
-    dp_score score = {0};
+    dp_score score = {.margin = NAN};
+    double margin = NAN;
     for (int64_t r = 0; r < p->rows; r++) {
         const float *noisy = p->noisy + r * p->classes, *clean = p->clean + r * p->classes;
         int64_t label = p->labels ? p->labels[r] : 0;
         if (label == DP_IGNORED_LABEL) continue;
         score.rows += 1;
         score.kl += noisy == clean ? 0 : divergence(clean, noisy, p->classes);
-        score.agree += arg_max(clean, p->classes) == arg_max(noisy, p->classes);
+        int64_t predicted = arg_max(clean, p->classes);
+        score.agree += predicted == arg_max(noisy, p->classes);
+        if (p->classes > 1) margin = margin_of(noisy, p->classes, p->labels ? label : predicted);
         if (!p->labels) continue;
         int64_t rank = rank_of(noisy, p->classes, label);
         score.loss += dp_log_sum_exp(noisy, p->classes) - (double)noisy[label];
         score.correct += rank == 0;
         score.top5 += rank < 5;
     }
+    if (score.rows == 1) score.margin = margin;
     return score;
 }
 
@@ -67,7 +79,7 @@ static double mean_square(const float *a, const float *b, int64_t count) {
 }
 
 dp_score dp_score_estimate(const dp_estimate *e) {
-    dp_score score = {.rows = 1};
+    dp_score score = {.rows = 1, .margin = NAN};
     if (e->targets) score.loss = mean_square(e->noisy, e->targets, e->count);
     if (e->noisy != e->clean) score.kl = mean_square(e->noisy, e->clean, e->count) / e->spread;
     return score;
