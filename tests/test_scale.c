@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "device/levels.h"
 #include "learn/accept.h"
+#include "learn/panel.h"
 #include "learn/scale.h"
 #include "rig.h"
 #include "scratch.h"
@@ -255,6 +256,90 @@ START_TEST(several_budgets_are_asked_together) {
 }
 END_TEST
 
+/* ---- looks ---- */
+
+/* The excess of precision k, by a panel that knows nothing else. */
+static double whole_look(bench *b, const double *k, double t) {
+    dp_panel panel;
+    dp_look look;
+    ck_dp_ok(dp_panel_open(&panel, &b->s, &err));
+    ck_dp_ok(dp_panel_ask(&panel, k, t, true, &look, &err));
+    ck_assert(look.whole);
+    dp_panel_close(&panel);
+    return look.excess;
+}
+
+/* Few answers are asked again, and all of them are told as if they had been; the rest on request. */
+START_TEST(a_look_at_some_answers_says_what_a_whole_one_says) {
+    static const double steps[] = {0.6, 0.9, 1.2, 2};
+    bench b;
+    dp_panel panel;
+    dp_look look;
+    double k[CHANNELS], t = 60 * steps[_i];
+    bench_open(&b, DP_DROP, 0.1);
+    dp_family f = family(&b, 1);
+    dp_family_relaxed(&b.s, &f, t, k);
+    double want = whole_look(&b, k, t);
+    dp_family_relaxed(&b.s, &f, 60, b.k);
+    ck_dp_ok(dp_panel_open(&panel, &b.s, &err));
+    ck_dp_ok(dp_panel_ask(&panel, b.k, 60, true, &look, &err));
+    double before = b.s.passes;
+    ck_dp_ok(dp_panel_ask(&panel, k, t, false, &look, &err));
+    ck_assert(!look.whole);
+    ck_assert_double_le(b.s.passes - before, 0.5 * TRIALS);
+    ck_assert_double_eq_tol(look.excess, want, 0.02 * want);
+    ck_dp_ok(dp_panel_ask(&panel, k, t, true, &look, &err));
+    ck_assert(look.whole);
+    ck_assert_double_eq(look.excess, want);
+    ck_assert_double_eq_tol(b.s.passes - before, TRIALS, 1e-9); /* nobody was asked twice */
+    dp_panel_close(&panel);
+    bench_close(&b);
+}
+END_TEST
+
+/* Noise of the last layer alone moves logits by exactly 1 / sqrt(t), and margins too while the best rival stays the same. */
+START_TEST(where_noise_only_scales_forecasts_are_near) {
+    static const double starts[] = {35, 80, 150, 300};
+    bench b;
+    dp_panel panel;
+    dp_look look;
+    double k[CHANNELS], t;
+    bench_open(&b, DP_DROP, 0.1);
+    for (int u = 0; u < CHANNELS; u++) k[u] = u < CHANNELS - 5 ? 1e12 : starts[_i];
+    ck_dp_ok(dp_panel_open(&panel, &b.s, &err));
+    ck_dp_ok(dp_panel_ask(&panel, k, starts[_i], true, &look, &err));
+    ck_dp_ok(dp_panel_forecast(&panel, starts[_i], 1, &t, &err));
+    dp_panel_close(&panel);
+    ck_assert_msg(t > starts[_i] / 3.9 && t < starts[_i] * 3.9, "%g from %g", t, starts[_i]);
+    for (int u = CHANNELS - 5; u < CHANNELS; u++) k[u] = t;
+    ck_assert_double_eq_tol(whole_look(&b, k, t), 1, 0.04);
+    bench_close(&b);
+}
+END_TEST
+
+/* A rise is the mean of what all samples add: none can be left out, and nothing is forecast. */
+START_TEST(a_loss_is_asked_of_all_samples) {
+    bench b;
+    dp_panel panel;
+    dp_look look;
+    double t;
+    bench_open(&b, DP_RISE, 0.05);
+    dp_family f = family(&b, 1);
+    dp_family_relaxed(&b.s, &f, 60, b.k);
+    ck_dp_ok(dp_panel_open(&panel, &b.s, &err));
+    ck_dp_ok(dp_panel_ask(&panel, b.k, 60, true, &look, &err));
+    ck_dp_ok(dp_panel_forecast(&panel, 60, 1, &t, &err));
+    ck_assert(isnan(t));
+    dp_family_relaxed(&b.s, &f, 50, b.k);
+    double before = b.s.passes;
+    ck_dp_ok(dp_panel_ask(&panel, b.k, 50, true, &look, &err));
+    ck_assert(look.whole);
+    ck_assert_double_eq_tol(b.s.passes - before, TRIALS, 1e-9);
+    dp_panel_close(&panel);
+    bench_close(&b);
+}
+END_TEST
+
 Suite *test_scale_suite(void) {
     enum { GOALS = sizeof goals / sizeof *goals };
     Suite *suite = suite_create("scale and acceptance");
@@ -269,6 +354,9 @@ Suite *test_scale_suite(void) {
     tcase_add_loop_test(tcase, every_look_has_the_same_draws, 0, GOALS);
     tcase_add_loop_test(tcase, several_budgets_are_asked_together, 0, 4);
     tcase_add_loop_test(tcase, acceptance_climbs_until_it_passes_or_the_hardware_ends, 0, 2);
+    tcase_add_loop_test(tcase, a_look_at_some_answers_says_what_a_whole_one_says, 0, 4);
+    tcase_add_loop_test(tcase, where_noise_only_scales_forecasts_are_near, 0, 4);
+    tcase_add_test(tcase, a_loss_is_asked_of_all_samples);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* Looks when something has passed, and when nothing has yet. */
-enum { MOST_LOOKS = 6, MOST_CLIMBS = 12 };
+enum { MOST_LOOKS = 8, MOST_CLIMBS = 12 };
 
 /* How far a step may go beyond what is known, up or down. */
 static const double longest_step = 4;
@@ -13,7 +13,8 @@ static const double longest_step = 4;
 static const double least_power = 0.3, most_power = 3;
 
 dp_approach dp_approach_new(dp_approach_rule rule, double low, double high) {
-    return (dp_approach){.rule = rule, .low = low, .high = high, .above = INFINITY};
+    return (dp_approach){
+        .rule = rule, .low = low, .high = high, .above = INFINITY, .aim = NAN, .limit = NAN};
 }
 
 static double within(double x, double low, double high) {
@@ -35,16 +36,22 @@ static double power_of(const dp_approach *w) {
 void dp_approach_look(dp_approach *w, double t, double excess, bool whole) {
     learn_power(w, t, excess);
     w->checks++;
+    w->aim = w->limit = NAN;
     if (excess > 1) {
         w->fail = fmax(w->fail, t);
         w->fail_excess = excess;
         if (w->above > t) return;
-        w->above = INFINITY; /* half of its draws had looked better than all do */
+        w->above = INFINITY; /* a part had looked better than all do */
     } else {
         w->above = t;
         w->above_excess = fmax(excess, 1e-3);
         w->certified = whole;
     }
+}
+
+void dp_approach_forecast(dp_approach *w, double aim, double limit) {
+    w->aim = aim;
+    w->limit = limit;
 }
 
 void dp_approach_same(dp_approach *w, double t, bool failure) {
@@ -55,7 +62,8 @@ void dp_approach_same(dp_approach *w, double t, bool failure) {
 }
 
 static bool is_close(const dp_approach *w) {
-    return w->above <= w->fail * w->rule.close || w->above <= w->low;
+    double nearest = isnan(w->limit) ? w->fail : fmax(w->fail, w->limit);
+    return w->above <= nearest * w->rule.close || w->above <= w->low;
 }
 
 bool dp_approach_finished(const dp_approach *w) {
@@ -68,6 +76,7 @@ bool dp_approach_finished(const dp_approach *w) {
 static double between(const dp_approach *w) {
     double gap = log(w->above / w->fail);
     double part = log(w->fail_excess / w->rule.aim) / log(w->fail_excess / w->above_excess);
+    if (isfinite(w->aim)) part = log(w->aim / w->fail) / gap;
     return w->fail * exp(gap * within(part, 0.15, 0.85));
 }
 
@@ -76,16 +85,19 @@ static double onwards(const dp_approach *w) {
     double power = power_of(w);
     if (isinf(w->above)) {
         double step = pow(w->fail_excess / w->rule.aim, 1 / power);
+        if (isfinite(w->aim)) step = w->aim / w->fail;
         return w->fail * within(step, 1 + w->checks * (w->rule.close - 1), longest_step);
     }
     double step = pow(w->above_excess / w->rule.aim, 1 / power);
+    if (isfinite(w->aim)) step = w->aim / w->above;
     return w->above * within(step, 1 / longest_step, 1 / w->rule.close);
 }
 
 double dp_approach_next(const dp_approach *w, bool *whole) {
     bool unsure = isfinite(w->above) && !w->certified;
     *whole = true;
-    if (unsure && (is_close(w) || w->checks >= MOST_LOOKS - 1)) return w->above;
+    if (unsure && (w->above_excess >= w->rule.tight || is_close(w) || w->checks >= MOST_LOOKS - 1))
+        return w->above;
     double t = w->fail > 0 && isfinite(w->above) ? between(w) : onwards(w);
     t = within(t, w->low, w->high);
     *whole = t <= w->low || t >= w->high;

@@ -2,9 +2,10 @@
 /*
  * Where acceptance asks next: from the looks so far to the next t, and when to stop asking.
  *
- * A look at t tells the excess, bound over budget, of the precision there. It falls about as a power of t. A look with half of
- * the draws may end early, as far above the budget or far below it; only a whole look passes. It looks for the
- * cheapest pass: it aims a little below the budget and stops at a pass that is near enough to it, or to a failure below.
+ * A look at t tells the excess, bound over budget, of the precision there. It falls about as a power of t. A look with a part of
+ * the draws or samples tells whether a whole one is worth it; only a whole look passes. It looks for the
+ * cheapest pass: it aims a little below the budget and stops at a pass that is near enough to it, to a failure below, or to
+ * where the look itself forecasts that the budget ends.
  */
 #ifndef DP_LEARN_APPROACH_H
 #define DP_LEARN_APPROACH_H
@@ -27,8 +28,10 @@ typedef struct dp_approach {
     double fail_excess, above_excess;
     double power; /* of t, by which the excess fell between the last two looks; 0: only one */
     double last, last_excess; /* t and excess of the last look */
-    bool certified;           /* the look at `above` was a whole one: a pass */
-    int checks;               /* looks so far */
+    double aim,
+        limit; /* t: where the last look forecasts the excess that is aimed at, and 1; NaN: no forecast */
+    bool certified; /* the look at `above` was a whole one: a pass */
+    int checks;     /* looks so far */
 } dp_approach;
 
 /** An approach within [low, high]. */
@@ -36,6 +39,9 @@ dp_approach dp_approach_new(dp_approach_rule rule, double low, double high);
 
 /** Take in a look at t. whole: with all draws. */
 void dp_approach_look(dp_approach *w, double t, double excess, bool whole);
+
+/** Take in what that look says of other t: where the excess is what is aimed at, and 1; NaN: nothing. */
+void dp_approach_forecast(dp_approach *w, double aim, double limit);
 
 /** Take in that the precision at t is the very one of the last failure or of the cheapest look: nothing was asked. */
 void dp_approach_same(dp_approach *w, double t, bool failure);

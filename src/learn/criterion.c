@@ -128,6 +128,22 @@ int64_t dp_criterion_least_samples(const dp_criterion *c) {
     return passes;
 }
 
+double dp_criterion_allowance(const dp_criterion *c, int64_t samples) {
+    double *values = c->quantity == DP_DROP ? dp_alloc((size_t)samples, sizeof *values) : NULL;
+    if (!values) return c->budget;
+    int64_t passes = 0, fails = samples;
+    while (fails - passes > 1) {
+        int64_t changed = passes + (fails - passes) / 2;
+        for (int64_t i = 0; i < samples; i++) values[i] = i < changed ? 0.5 : 0;
+        if (dp_stats_paired_upper(values, (size_t)samples, c->confidence) > c->budget)
+            fails = changed;
+        else
+            passes = changed;
+    }
+    dp_free(values);
+    return 0.5 * (double)(passes > 0 ? passes : 1) / (double)samples;
+}
+
 static dp_figure figure(const dp_criterion *c, const dp_outcome *o, quantity q, double *values,
                         const double range[2]) {
     values_of(o, q, values);

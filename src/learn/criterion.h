@@ -67,6 +67,12 @@ const char *dp_criterion_unit(const dp_criterion *criterion);
 /** The least number of samples with which the budget can be certified at all, were there no difference. Drops only; else 2. */
 int64_t dp_criterion_least_samples(const dp_criterion *criterion);
 
+/**
+ * About the largest mean whose bound is within the budget, on so many samples whose answers change in half of the draws if at
+ * all. Rises: the budget.
+ */
+double dp_criterion_allowance(const dp_criterion *criterion, int64_t samples);
+
 /** Fill accuracy, loss, divergence, drop and rise of a measure, with intervals. Energy is left alone. Errors: DP_EMEMORY. */
 dp_status dp_criterion_measure(const dp_criterion *criterion, const dp_outcome *outcome,
                                dp_measure *out, dp_error *err);

@@ -6,6 +6,8 @@
 #include <math.h>
 
 enum { MAX_EVALUATIONS = 16, MATCH_STEPS = 2 };
+/* A step of log t that needs no second one: what is left of it is a small part. */
+static const double near = 0.15;
 /* Divergences that are compared with each other see the same draws. */
 #define MATCH_TRIAL 0x20000000U
 
@@ -149,7 +151,9 @@ dp_status dp_scale_match(dp_search *s, const dp_family *family, const double *k,
         *t = fmin(fmax(*t, low), high);
         dp_family_relaxed(s, family, *t, s->k);
         status = divergence(s, s->k, &kl, err);
-        if (status == DP_OK && kl > 0 && isfinite(kl)) *t *= kl / target;
+        if (status != DP_OK || !(kl > 0 && isfinite(kl))) continue;
+        *t *= kl / target;
+        if (fabs(log(kl / target)) < near) break;
     }
     *t = fmin(fmax(*t, low), high);
     return status;

@@ -9,12 +9,13 @@
 /* Of log t, where acceptance begins; it settles the rest. */
 static const double tolerance = 0.25;
 
-/* A first guess of the loss at which a budget is just met: for drops, about 5 hundredths of a nat a point. */
+/* A first guess of the loss at which a budget is just met: for drops, about 5 hundredths of a nat a point that may be lost. */
 static double likely_loss(const dp_search *s) {
     double loss = INFINITY;
     for (int i = 0; i < s->n_criteria; i++) {
         const dp_criterion *c = &s->criteria[i];
-        loss = fmin(loss, c->quantity == DP_RISE ? c->budget : 5 * c->budget);
+        double allowed = dp_criterion_allowance(c, s->check.samples);
+        loss = fmin(loss, c->quantity == DP_RISE ? allowed : 5 * allowed);
     }
     return loss;
 }
@@ -42,8 +43,8 @@ dp_status dp_shape_find(dp_pipeline *p, dp_error *err) {
 
 dp_status dp_shape_scale_of(dp_search *s, const dp_family *family, double guess, double *t,
                             dp_error *err) {
-    int half = (s->options->trials + 1) / 2; /* of a check's draws */
-    dp_scale scale = {.guess = guess, .tolerance = tolerance, .trials = half};
+    int quarter = (s->options->trials + 3) / 4; /* of a check's draws */
+    dp_scale scale = {.guess = guess, .tolerance = tolerance, .trials = quarter};
     return dp_scale_find(s, family, &scale, t, err);
 }
 

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "learn/panel.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "device/noise.h"
+
+/* Draws that are for the check set alone: the same at every look, so that looks and families can be compared. */
+#define CHECK_TRIAL 0x10000000U
+
+/*
+ * The first look has a quarter of the draws. A bound this far from the budget is not worth the others: stopping for failure
+ * needs no correction, and what is stopped as dearer than needed is not a pass.
+ */
+static const double hopeless = 1.3, needless = 0.7;
+
+/* Noise at another t is not quite the same noise on another scale: what it does to a margin may be taken to be so much less or
+ * more. An answer that turns in between has to be asked. */
+static const double least_move = 0.6, most_move = 1.7;
+
+/* How far a forecast goes, and halvings of that range in logarithms: to a thousandth. */
+static const double farthest = 4;
+enum { STEPS = 12 };
+
+static const dp_score *clean_of(const dp_panel *p) {
+    return dp_reference_scores(p->s->check.reference);
+}
+
+/* ---- life ---- */
+
+static bool has_margins(const dp_search *s) {
+    bool drops = false;
+    const dp_score *clean = dp_reference_scores(s->check.reference);
+    for (int i = 0; i < s->n_criteria; i++) drops = drops || s->criteria[i].quantity == DP_DROP;
+    for (int64_t i = 0; drops && i < s->check.samples; i++) drops = isfinite(clean[i].margin);
+    return drops;
+}
+
+dp_status dp_panel_open(dp_panel *p, dp_search *s, dp_error *err) {
+    size_t samples = (size_t)s->check.samples, all = samples * (size_t)s->options->trials;
+    *p = (dp_panel){.s = s, .margins = has_margins(s)};
+    p->parts = p->margins && !dp_noise_needs_weights(s->hardware);
+    for (int i = 0; i < s->n_criteria; i++)
+        p->parts = p->parts && s->criteria[i].quantity == DP_DROP;
+    p->at = dp_alloc(samples, sizeof *p->at);
+    p->moved = dp_alloc(all, sizeof *p->moved);
+    p->list = dp_alloc(samples, sizeof *p->list);
+    p->some = dp_alloc(all, sizeof *p->some);
+    if (p->at && p->moved && p->list && p->some) return DP_OK;
+    return dp_fail(err, DP_EMEMORY, "no memory for acceptance");
+}
+
+void dp_panel_close(dp_panel *p) {
+    dp_free(p->at);
+    dp_free(p->moved);
+    dp_free(p->list);
+    dp_free(p->some);
+}
+
+/* ---- what is known, at another t ---- */
+
+/* The margin at t if noise moved it `more` times as far as it is taken to. */
+static double margin_at(const dp_panel *p, int64_t sample, int draw, double t, double more) {
+    double clean = clean_of(p)[sample].margin;
+    double noisy = p->s->check.scores[draw * p->s->check.samples + sample].margin;
+    return clean + more * (noisy - clean) * sqrt(p->at[sample] / t);
+}
+
+/* Margins are of the label where there are labels, of the clean prediction elsewhere. */
+static dp_score score_at(const dp_panel *p, int64_t sample, int draw, double t) {
+    dp_score score = p->s->check.scores[draw * p->s->check.samples + sample];
+    const dp_score *clean = &clean_of(p)[sample];
+    double factor = p->at[sample] / t;
+    if (factor == 1) return score;
+    bool right = margin_at(p, sample, draw, t, 1) > 0;
+    if (p->s->criteria[0].labels)
+        score.correct = right;
+    else
+        score.agree = right;
+    score.kl *= factor;
+    score.loss = clean->loss + (score.loss - clean->loss) * factor;
+    return score;
+}
+
+dp_outcome dp_panel_outcome(const dp_panel *p) {
+    return (dp_outcome){clean_of(p), p->moved, p->s->check.samples, p->draws};
+}
+
+static dp_status judge_at(dp_panel *p, double t, dp_answer *answer, dp_error *err) {
+    int64_t samples = p->s->check.samples;
+    for (int draw = 0; draw < p->draws; draw++)
+        for (int64_t i = 0; i < samples; i++)
+            p->moved[draw * samples + i] = score_at(p, i, draw, t);
+    dp_outcome outcome = dp_panel_outcome(p);
+    return dp_criteria_judge(p->s->criteria, p->s->n_criteria, &outcome, 0, answer, err);
+}
+
+dp_status dp_panel_forecast(dp_panel *p, double t, double excess, double *found, dp_error *err) {
+    double low = t / farthest, high = t * farthest;
+    bool known = p->margins;
+    for (int64_t i = 0; known && i < p->s->check.samples * p->draws; i++)
+        known = isfinite(p->s->check.scores[i].margin);
+    dp_status status = DP_OK;
+    dp_answer answer;
+    for (int i = 0; known && status == DP_OK && i < STEPS; i++) {
+        double middle = sqrt(low * high);
+        status = judge_at(p, middle, &answer, err);
+        if (answer.excess <= excess)
+            high = middle;
+        else
+            low = middle;
+    }
+    *found = known ? high : NAN;
+    return status == DP_OK ? judge_at(p, t, &answer, err) : status;
+}
+
+/* ---- asking ---- */
+
+/* All samples, draws first .. first + count - 1. */
+static dp_status ask_all(dp_panel *p, const double *k, int count, dp_error *err) {
+    dp_half rest = p->s->check;
+    rest.scores += (int64_t)p->draws * rest.samples;
+    uint32_t range[2] = {CHECK_TRIAL + (uint32_t)p->draws, (uint32_t)count};
+    dp_status status = dp_search_evaluate(p->s, &rest, k, range, err);
+    if (status == DP_OK) p->draws += count;
+    return status;
+}
+
+static bool turns_near(const dp_panel *p, int64_t sample, double t) {
+    for (int draw = 0; draw < p->draws; draw++) {
+        double less = margin_at(p, sample, draw, t, least_move);
+        double more = margin_at(p, sample, draw, t, most_move);
+        if (!(less > 0 && more > 0) && !(less <= 0 && more <= 0)) return true;
+    }
+    return false;
+}
+
+static int64_t list_open(dp_panel *p, double t, bool whole) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < p->s->check.samples; i++)
+        if (p->at[i] != t && (whole || turns_near(p, i, t))) p->list[count++] = i;
+    return count;
+}
+
+/* Those on the list, with all draws; their answers take the places of older ones. */
+static dp_status ask_listed(dp_panel *p, const double *k, double t, int64_t count, dp_error *err) {
+    dp_half *check = &p->s->check;
+    dp_half part = {.samples = count, .scores = p->some};
+    dp_dataset *data = NULL;
+    dp_status status = count ? dp_dataset_pick(&data, check->data, p->list, count, err) : DP_OK;
+    if (!count || status != DP_OK) return status;
+    part.data = data;
+    status = dp_reference_pick(&part.reference, check->reference, data, p->list, err);
+    uint32_t range[2] = {CHECK_TRIAL, (uint32_t)p->draws};
+    if (status == DP_OK) status = dp_search_evaluate(p->s, &part, k, range, err);
+    for (int64_t j = 0; status == DP_OK && j < count; j++) {
+        p->at[p->list[j]] = t;
+        for (int draw = 0; draw < p->draws; draw++)
+            check->scores[draw * check->samples + p->list[j]] = p->some[draw * count + j];
+    }
+    dp_reference_free(part.reference);
+    dp_dataset_free(data);
+    return status;
+}
+
+static bool same_t(const dp_panel *p, double t) {
+    for (int64_t i = 0; i < p->s->check.samples; i++)
+        if (p->at[i] != t) return false;
+    return true;
+}
+
+/* From nothing: a quarter of the draws, and the others if they decide. */
+static dp_status ask_anew(dp_panel *p, const double *k, double t, bool whole, dp_error *err) {
+    int all = p->s->options->trials;
+    dp_answer answer;
+    if (p->draws == all || !same_t(p, t)) p->draws = 0; /* else those of this t are kept */
+    for (int64_t i = 0; i < p->s->check.samples; i++) p->at[i] = t;
+    if (p->draws == 0) {
+        dp_status status = ask_all(p, k, (all + 3) / 4, err);
+        if (status == DP_OK) status = judge_at(p, t, &answer, err);
+        if (status != DP_OK) return status;
+        if (!whole && (answer.excess > hopeless || answer.excess < needless)) return DP_OK;
+    }
+    return p->draws < all ? ask_all(p, k, all - p->draws, err) : DP_OK;
+}
+
+dp_status dp_panel_ask(dp_panel *p, const double *k, double t, bool whole, dp_look *look,
+                       dp_error *err) {
+    bool known = p->parts && p->draws == p->s->options->trials;
+    dp_status status =
+        known ? ask_listed(p, k, t, list_open(p, t, whole), err) : ask_anew(p, k, t, whole, err);
+    dp_answer answer;
+    if (status == DP_OK) status = judge_at(p, t, &answer, err);
+    if (status != DP_OK) return status;
+    *look =
+        (dp_look){answer.excess, answer.active, p->draws == p->s->options->trials && same_t(p, t)};
+    return DP_OK;
+}
