@@ -255,6 +255,49 @@ START_TEST(two_budgets_that_contradict_each_other_leave_a_schedule_that_says_so)
 }
 END_TEST
 
+/* Both bounds are active here, and uniform precision would do with less than the least. */
+START_TEST(least_and_most_repetitions_hold_for_learned_and_uniform_alike) {
+    bench b;
+    dp_schedule s;
+    bench_open(&b, 0, false);
+    b.options.max_drop = 30;
+    b.options.granularity = DP_GRAIN_CHANNEL;
+    b.options.min_repetitions = 20;
+    b.options.max_repetitions = 30;
+    b.options.fixes = (dp_fix[]){{"*_0", 60}};
+    b.options.n_fixes = 1;
+    ck_dp_ok(learn(&b, &s, &err));
+    ck_assert_double_ge(s.uniform.repetitions, 20);
+    ck_assert_double_le(s.uniform.repetitions, 30);
+    ck_assert_double_eq(s.hardware.repetitions_max, 65536); /* it is the hardware that it was */
+    for (int i = 0; i < SITES; i++)
+        for (int c = 0; c < s.layers[i].count; c++) {
+            double k = s.layers[i].repetitions[c];
+            ck_assert_msg(i == 0 ? k == 60 : k >= 20 && k <= 30, "site %d: K = %g", i, k);
+        }
+    ck_assert_int_gt(s.layers[1].at_min + s.layers[2].at_min + s.layers[3].at_min, 0);
+    dp_schedule_clear(&s);
+    bench_close(&b);
+}
+END_TEST
+
+/* A budget that needs more than the most is out of reach, and the energies in reach are those of the bounds. */
+START_TEST(what_the_bounds_leave_is_what_is_feasible) {
+    bench b;
+    dp_schedule s;
+    bench_open(&b, 0, false);
+    b.options.max_repetitions = 2;
+    b.options.max_drop = 2;
+    ck_dp_fails(learn(&b, &s, &err), DP_EBUDGET, "even at its highest precision");
+    b.options.min_repetitions = 2;
+    b.options.max_repetitions = 50;
+    set_energy(&b, 1, 1.5);
+    ck_dp_fails(learn(&b, &s, &err), DP_EBUDGET, "(2 to 50 aJ/MAC) is feasible");
+    ck_assert(s.layers == NULL);
+    bench_close(&b);
+}
+END_TEST
+
 /* ---- certificates ---- */
 
 /* The mean drop, or rise, of a schedule on everything there is, by other draws. */
@@ -328,6 +371,8 @@ Suite *test_budgets_suite(void) {
     tcase_add_test(tcase, a_share_of_nothing_is_refused);
     tcase_add_loop_test(tcase, an_energy_below_the_least_is_refused_with_the_feasible_range, 0, 2);
     tcase_add_test(tcase, two_budgets_that_contradict_each_other_leave_a_schedule_that_says_so);
+    tcase_add_test(tcase, least_and_most_repetitions_hold_for_learned_and_uniform_alike);
+    tcase_add_test(tcase, what_the_bounds_leave_is_what_is_feasible);
     tcase_add_loop_test(tcase, certificates_hold_for_what_was_not_looked_at, 0, 2);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -181,6 +181,54 @@ START_TEST(a_granularity_that_the_hardware_has_not_is_refused) {
 }
 END_TEST
 
+START_TEST(the_options_narrow_the_range_of_what_is_not_fixed) {
+    rig r;
+    dp_units u;
+    open_rig(&r);
+    dp_learn_options o = with(DP_GRAIN_CHANNEL, 0);
+    o.min_repetitions = 4;
+    o.max_repetitions = 64;
+    o.fixes = (dp_fix[]){{"Conv_0", 3}, {"Gem*", 100}}; /* both outside */
+    o.n_fixes = 2;
+    ck_dp_ok(dp_units_create(&u, r.engine, &r.hardware, &o, &err));
+    for (int site = 0; site < SITES; site++)
+        for (int64_t c = 0; c < widths[site]; c++) {
+            int unit = u.of_channel[dp_engine_site(r.engine, site)->first_channel + c];
+            ck_assert_double_eq(u.low[unit], site == 0 ? 3 : site == 4 ? 100 : 4);
+            ck_assert_double_eq(u.high[unit], site == 0 ? 3 : site == 4 ? 100 : 64);
+        }
+    dp_units_clear(&u);
+    rig_close(&r);
+}
+END_TEST
+
+static const struct {
+    double least, most;
+    dp_levels levels;
+    const char *part;
+} no_range[] = {
+    {0.5, NAN, DP_LEVELS_INTEGER, "min-repetitions 0.5: hardware 'net' allows 1 to 65536"},
+    {NAN, 1e6, DP_LEVELS_INTEGER, "max-repetitions 1e+06"},
+    {2.5, NAN, DP_LEVELS_INTEGER, "whole numbers"},
+    {NAN, 12, DP_LEVELS_POWER_OF_TWO, "powers of two"},
+    {8, 4, DP_LEVELS_INTEGER, "min-repetitions 8 is above max-repetitions 4"},
+    {1e5, NAN, DP_LEVELS_CONTINUOUS, "any number"},
+};
+
+START_TEST(a_range_that_the_hardware_has_not_is_refused) {
+    rig r;
+    dp_units u;
+    open_rig(&r);
+    dp_learn_options o = with(DP_GRAIN_LAYER, 0);
+    strcpy(r.hardware.name, "net");
+    r.hardware.levels = no_range[_i].levels;
+    o.min_repetitions = no_range[_i].least;
+    o.max_repetitions = no_range[_i].most;
+    ck_dp_fails(dp_units_create(&u, r.engine, &r.hardware, &o, &err), DP_ERANGE, no_range[_i].part);
+    rig_close(&r);
+}
+END_TEST
+
 Suite *test_units_suite(void) {
     enum { GRAINS = sizeof grains / sizeof *grains, WRONG = sizeof wrong / sizeof *wrong };
     Suite *suite = suite_create("units");
@@ -192,6 +240,9 @@ Suite *test_units_suite(void) {
     tcase_add_test(tcase, fixing_a_tied_site_fixes_its_twin);
     tcase_add_loop_test(tcase, what_cannot_be_is_refused, 0, WRONG);
     tcase_add_test(tcase, a_granularity_that_the_hardware_has_not_is_refused);
+    tcase_add_test(tcase, the_options_narrow_the_range_of_what_is_not_fixed);
+    tcase_add_loop_test(tcase, a_range_that_the_hardware_has_not_is_refused, 0,
+                        sizeof no_range / sizeof *no_range);
     suite_add_tcase(suite, tcase);
     return suite;
 }

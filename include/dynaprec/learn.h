@@ -52,6 +52,8 @@ typedef struct dp_learn_options {
         cross_entropy; /* the objective is cross-entropy on the labels; false: divergence from the clean output */
     unsigned granularity; /* one of DP_GRAIN_... */
     int tile;             /* channels a tile, DP_GRAIN_TILE only */
+    /* what K may be, unless fixed: of the hardware's range, levels; NaN: its own bounds. Uniform precision is held to them, too */
+    double min_repetitions, max_repetitions;
     const dp_fix *fixes;
     int n_fixes;
     const char *const

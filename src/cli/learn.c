@@ -18,6 +18,7 @@
 #include "cli/table.h"
 #include "cli/verbs.h"
 #include "engine/share.h"
+#include "learn/range.h"
 #include "learn/units.h"
 
 typedef struct task {
@@ -102,11 +103,13 @@ static bool searches(const dp_settings *settings) {
 static void describe(const task *t, const dp_engine *engine, int units) {
     char macs[DP_SI_TEXT];
     const dp_settings *settings = t->settings;
+    dp_hardware range = t->hardware;
+    dp_range_narrow(&range, &t->hardware, &t->options, NULL); /* which has been checked */
     printf("network   %s: %d sites, %lld channels, %s MACs a sample\n", settings->operands[0],
            dp_engine_site_count(engine), (long long)dp_engine_channels(engine),
            dp_si_text(dp_engine_macs(engine), "", macs));
-    printf("hardware  %s: %g to %g repetitions\n", t->hardware.name, t->hardware.repetitions_min,
-           t->hardware.repetitions_max);
+    printf("hardware  %s: %g to %g repetitions\n", t->hardware.name, range.repetitions_min,
+           range.repetitions_max);
     printf("samples   %lld of %s to learn from, %lld of %s to check on\n",
            (long long)dp_dataset_count(t->half[0]), dp_dataset_path(t->half[0]),
            (long long)dp_dataset_count(t->half[1]), dp_dataset_path(t->half[1]));

@@ -149,6 +149,8 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
     options->condition = (unsigned)settings->condition;
     if (settings->granularity.kind) options->granularity = settings->granularity.kind;
     options->tile = settings->granularity.tile;
+    options->min_repetitions = settings->min_repetitions;
+    options->max_repetitions = settings->max_repetitions;
     options->fixes = settings->fixes.items;
     options->n_fixes = (int)settings->fixes.count;
     options->exclude = settings->exclude.items;

@@ -80,7 +80,7 @@ typedef struct dp_settings {
     int objective; /* 0: kl, 1: cross-entropy */
     int condition; /* as DP_CONDITION_... */
     double check_fraction, confidence;
-    double repetitions; /* NaN where not given */
+    double repetitions, min_repetitions, max_repetitions; /* NaN where not given */
     int trials, threads;
     uint64_t seed;
     /* what to print */

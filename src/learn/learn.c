@@ -9,11 +9,14 @@
 #include <string.h>
 
 #include "learn/pipeline.h"
+#include "learn/range.h"
 #include "learn/result.h"
 
 void dp_learn_defaults(dp_learn_options *o) {
     *o = (dp_learn_options){.max_drop = NAN,
                             .max_loss = NAN,
+                            .min_repetitions = NAN,
+                            .max_repetitions = NAN,
                             .granularity = DP_GRAIN_LAYER,
                             .condition = DP_CONDITION_BOTH,
                             .trials = 4,
@@ -102,11 +105,12 @@ static dp_status finish(dp_pipeline *p, dp_schedule *out, dp_status status, dp_e
 static dp_status learn(dp_pipeline *p, dp_schedule *out, dp_error *err) {
     dp_search *s = &p->search;
     dp_status status = dp_check_options(s->options, err);
+    if (status == DP_OK) status = dp_range_narrow(&p->narrowed, s->device, s->options, err);
     if (status != DP_OK) return status;
     dp_check_criteria(s);
     status = dp_refiner_find(s->options->search, &p->refiner, err);
     if (status == DP_OK) status = dp_check_data(s, err);
-    if (status == DP_OK) status = dp_pipeline_start(p, s->hardware, err);
+    if (status == DP_OK) status = dp_pipeline_start(p, err);
     if (status == DP_OK) status = run(p, err);
     bool keep = status == DP_OK || ((status == DP_ECANCELLED || status == DP_EUNMET) && p->relaxed);
     return keep ? finish(p, out, status, err) : status;
@@ -119,7 +123,8 @@ dp_status dp_learn(dp_schedule *out, const dp_graph *graph, const dp_hardware *h
     dp_pipeline p = {.graph = graph};
     dp_search *s = &p.search;
     s->options = options;
-    s->hardware = hardware;
+    s->device = hardware;
+    s->hardware = &p.narrowed;
     s->learn = (dp_half){.data = data[0], .samples = dp_dataset_count(data[0])};
     s->check = (dp_half){.data = data[1], .samples = dp_dataset_count(data[1])};
     dp_status status = learn(&p, out, err);

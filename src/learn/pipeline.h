@@ -13,6 +13,7 @@
 typedef struct dp_pipeline {
     dp_search search;
     const dp_graph *graph;
+    dp_hardware narrowed;   /* the search's hardware */
     dp_condition condition; /* its graph, if there is one, is what the engine runs */
     const dp_refiner *refiner;
     double *shape; /* [units] */
@@ -43,7 +44,7 @@ dp_status dp_check_data(const dp_search *s, dp_error *err);
 /* ---- setup.c ---- */
 
 /** Engine, units, survey and clean outputs. Errors: as dp_learn. */
-dp_status dp_pipeline_start(dp_pipeline *p, const dp_hardware *hardware, dp_error *err);
+dp_status dp_pipeline_start(dp_pipeline *p, dp_error *err);
 
 /** Free what a run holds, half-built or whole. */
 void dp_pipeline_stop(dp_pipeline *p);

@@ -145,7 +145,7 @@ dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_r
                              dp_error *err) {
     memset(out, 0, sizeof *out);
     const dp_search *s = r->search;
-    out->hardware = *s->hardware;
+    out->hardware = *s->device;
     out->learn_count = s->learn.samples;
     out->check_count = s->check.samples;
     out->confidence = s->options->confidence;

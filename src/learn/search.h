@@ -19,9 +19,10 @@ typedef struct dp_half {
 
 typedef struct dp_search {
     const dp_learn_options *options;
-    const dp_hardware *hardware;
-    const char *name;  /* of the search, as the schedule has it */
-    dp_error obstacle; /* DP_OK, or why it is not the one that was asked for */
+    const dp_hardware *device;   /* as its file has it: for fixed sites and the schedule */
+    const dp_hardware *hardware; /* with the range of repetitions that the options leave */
+    const char *name;            /* of the search, as the schedule has it */
+    dp_error obstacle;           /* DP_OK, or why it is not the one that was asked for */
     dp_engine *engine;
     dp_half learn, check;
     dp_criterion criteria[DP_QUANTITIES]; /* loss budgets: all of them have to be met */

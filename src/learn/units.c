@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "device/levels.h"
+#include "learn/range.h"
 
 int64_t dp_units_width(const dp_learn_options *options, const dp_site_info *site) {
     if (options->granularity == DP_GRAIN_CHANNEL) return 1;
@@ -46,9 +46,7 @@ static int number_units(const dp_engine *engine, const dp_learn_options *options
 static dp_status apply_fix(dp_units *u, const dp_engine *engine, const dp_hardware *hardware,
                            const dp_fix *fix, dp_error *err) {
     bool matched = false;
-    if (!(fix->repetitions >= hardware->repetitions_min &&
-          fix->repetitions <= hardware->repetitions_max) ||
-        dp_level_at_least(hardware, fix->repetitions) != fix->repetitions)
+    if (!dp_range_has(hardware, fix->repetitions))
         return dp_fail(err, DP_ERANGE,
                        "'%s=%g': hardware '%s' allows %g to %g in levels that do not include it",
                        fix->glob, fix->repetitions, hardware->name, hardware->repetitions_min,
@@ -71,7 +69,9 @@ static dp_status apply_fix(dp_units *u, const dp_engine *engine, const dp_hardwa
 dp_status dp_units_create(dp_units *u, const dp_engine *engine, const dp_hardware *hardware,
                           const dp_learn_options *options, dp_error *err) {
     memset(u, 0, sizeof *u);
+    dp_hardware range;
     dp_status status = check_granularity(hardware, options, err);
+    if (status == DP_OK) status = dp_range_narrow(&range, hardware, options, err);
     if (status != DP_OK) return status;
     u->channels = dp_engine_channels(engine);
     u->of_channel = dp_alloc((size_t)u->channels, sizeof *u->of_channel);
@@ -86,8 +86,8 @@ dp_status dp_units_create(dp_units *u, const dp_engine *engine, const dp_hardwar
         return dp_fail(err, DP_EMEMORY, "no memory for units");
     }
     for (int i = 0; i < u->count; i++) {
-        u->low[i] = hardware->repetitions_min;
-        u->high[i] = hardware->repetitions_max;
+        u->low[i] = range.repetitions_min;
+        u->high[i] = range.repetitions_max;
     }
     for (int i = 0; i < dp_engine_site_count(engine); i++) {
         const dp_site_info *site = dp_engine_site(engine, i);

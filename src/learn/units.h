@@ -18,7 +18,11 @@ typedef struct dp_units {
     double *s;          /* [count] sensitivity, nats at K = 1 */
 } dp_units;
 
-/** Errors: DP_ERANGE (a glob without match, a fixed K outside the hardware's range, granularity not allowed), DP_EMEMORY. */
+/**
+ * `hardware` is as its file has it: fixed sites may have all of its range, others what the options leave of it.
+ *
+ * Errors  DP_ERANGE (a glob without match, a K that the hardware does not have, granularity not allowed), DP_EMEMORY.
+ */
 dp_status dp_units_create(dp_units *out, const dp_engine *engine, const dp_hardware *hardware,
                           const dp_learn_options *options, dp_error *err);
 void dp_units_clear(dp_units *units);
