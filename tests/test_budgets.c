@@ -281,6 +281,32 @@ START_TEST(least_and_most_repetitions_hold_for_learned_and_uniform_alike) {
 }
 END_TEST
 
+/* Two layers of channels that have one number for all, beside two whose channels have their own; it is there again in the file. */
+START_TEST(groups_share_one_number_in_the_schedule) {
+    bench b;
+    dp_schedule s, back;
+    bench_open(&b, 0, false);
+    b.options.granularity = DP_GRAIN_CHANNEL;
+    b.options.groups = (const char *const[]){"Gemm_[24]"};
+    b.options.n_groups = 1;
+    ck_dp_ok(learn(&b, &s, &err));
+    check_budget(&b, &s);
+    check_again(&b, &s);
+    ck_dp_ok(dp_schedule_write(&s, scratch("s.yaml"), &err));
+    ck_dp_ok(dp_schedule_read(&back, scratch("s.yaml"), &err));
+    for (int i = 0; i < SITES; i++) {
+        bool grouped = i == 1 || i == 2;
+        const dp_layer *layer = &back.layers[i];
+        ck_assert_pstr_eq(layer->group, grouped ? "Gemm_[24]" : NULL);
+        ck_assert_str_eq(layer->granularity, grouped ? "layer" : "channel");
+    }
+    ck_assert_double_eq(back.layers[1].repetitions[0], back.layers[2].repetitions[0]);
+    dp_schedule_clear(&back);
+    dp_schedule_clear(&s);
+    bench_close(&b);
+}
+END_TEST
+
 /* A budget that needs more than the most is out of reach, and the energies in reach are those of the bounds. */
 START_TEST(what_the_bounds_leave_is_what_is_feasible) {
     bench b;
@@ -372,6 +398,7 @@ Suite *test_budgets_suite(void) {
     tcase_add_loop_test(tcase, an_energy_below_the_least_is_refused_with_the_feasible_range, 0, 2);
     tcase_add_test(tcase, two_budgets_that_contradict_each_other_leave_a_schedule_that_says_so);
     tcase_add_test(tcase, least_and_most_repetitions_hold_for_learned_and_uniform_alike);
+    tcase_add_test(tcase, groups_share_one_number_in_the_schedule);
     tcase_add_test(tcase, what_the_bounds_leave_is_what_is_feasible);
     tcase_add_loop_test(tcase, certificates_hold_for_what_was_not_looked_at, 0, 2);
     suite_add_tcase(suite, tcase);

@@ -90,6 +90,12 @@ static const struct {
     {"learn " MODEL " --data " SAMPLES " --max-drop 2 --hardware " HARDWARE " --fix *=0.5 -o @s",
      "levels that do not include it"},
     {"learn " MODEL " --data " SAMPLES " --max-drop 2 --hardware " HARDWARE
+     " --group nothing* -o @s",
+     "no site matches the group 'nothing*'"},
+    {"learn " MODEL " --data " SAMPLES " --max-drop 2 --hardware " HARDWARE
+     " --group * --group *1* -o @s",
+     "is in two groups, '*' and '*1*'"},
+    {"learn " MODEL " --data " SAMPLES " --max-drop 2 --hardware " HARDWARE
      " --min-repetitions 1.5 -o @s",
      "min-repetitions 1.5: hardware 'homodyne' allows 1 to 65536, whole numbers"},
     {"learn " MODEL " --data " SAMPLES " --max-drop 2 --hardware " HARDWARE
@@ -149,7 +155,8 @@ static const struct {
       "--progress",
       "--quiet",
       "--min-repetitions",
-      "--max-repetitions"}},
+      "--max-repetitions",
+      "--group"}},
     {"eval",
      {"--data", "--schedule", "--hardware", "--repetitions", "--mean", "--std", "--output-name",
       "--exclude", "--trials", "--confidence", "--seed", "--threads", "--json", "--progress",

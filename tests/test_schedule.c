@@ -46,6 +46,7 @@ static void make_sample(void) {
                            .module = (char *)"layer1.conv",
                            .macs = 442368,
                            .granularity = "layer",
+                           .group = (char *)"/layer1/*",
                            .channels = 16,
                            .count = 1,
                            .repetitions = whole_layer,
@@ -153,6 +154,7 @@ static void check_layer(const dp_layer *a, const dp_layer *b) {
     ck_assert_str_eq(a->module, b->module);
     check_number(a->macs, b->macs);
     ck_assert_str_eq(a->granularity, b->granularity);
+    ck_assert_pstr_eq(a->group, b->group);
     ck_assert_int_eq(a->channels, b->channels);
     ck_assert_int_eq(a->count, b->count);
     for (int i = 0; i < a->count; i++) check_number(a->repetitions[i], b->repetitions[i]);
@@ -422,6 +424,9 @@ static const struct {
     {"layers:", "at_min: 3", "at_min: 41", "layers[1].at_min: '41' where"},
     {"layers:", "fixed: true", "fixed: 1", "layers[0].fixed"},
     {"rounding:", "of: \"energy_j\"", "of: \"energy\"", "result.rounding.of"},
+    {"layers:", "group: \"/layer1/*\"", "group: \"\"", "layers[0].group: the glob of a group"},
+    {"layers:", "granularity: \"channel\"\n", "granularity: \"channel\"\n    group: \"g\"\n",
+     "layers[1].group: layers of a group have one number; granularity is 'channel'"},
     {"rounding:", "    gap: 0.02\n", "", "key 'gap' is missing in result.rounding"},
     {"rounding:", "gap: 0.02", "gap: -0.02", "result.rounding.gap: '-0.02' where"},
     {"layers:", "    enob: 5.25\n", "    enob: 5.25\n    enob: 5.25\n",
@@ -431,6 +436,23 @@ static const struct {
 START_TEST(what_does_not_agree_is_refused_with_line_and_key) {
     ck_dp_fails(read_edited(edits[_i].after, edits[_i].from, edits[_i].to, &err), DP_EFORMAT,
                 edits[_i].part);
+}
+END_TEST
+
+START_TEST(layers_of_a_group_that_differ_are_refused_by_name) {
+    dp_schedule back;
+    layers[1] = layers[0];
+    layers[1].name = (char *)"Conv_1";
+    layers[1].index = 1;
+    ck_dp_ok(dp_schedule_write(&sample, scratch("s.yaml"), &err));
+    ck_dp_ok(dp_schedule_read(&back, scratch("s.yaml"), &err));
+    check_layer(&back.layers[1], &layers[1]);
+    dp_schedule_clear(&back);
+    double other = whole_layer[0] + 1;
+    layers[1].repetitions = &other;
+    ck_dp_ok(dp_schedule_write(&sample, scratch("s.yaml"), &err));
+    ck_dp_fails(dp_schedule_read(&back, scratch("s.yaml"), &err), DP_EFORMAT,
+                "but layer '/layer1/Conv \"0\"' of the same group '/layer1/*' has");
 }
 END_TEST
 
@@ -550,6 +572,7 @@ static void add_refusal_tests(Suite *suite) {
     TCase *tests = tcase_create("refusals");
     tcase_add_checked_fixture(tests, setup, scratch_teardown);
     tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, layers_of_a_group_that_differ_are_refused_by_name);
     tcase_add_loop_test(tests, what_does_not_agree_is_refused_with_line_and_key, 0,
                         (int)(sizeof edits / sizeof *edits));
     tcase_add_test(tests, other_spellings_of_the_same_are_taken);

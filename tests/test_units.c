@@ -202,6 +202,78 @@ START_TEST(the_options_narrow_the_range_of_what_is_not_fixed) {
 }
 END_TEST
 
+/* Whatever the granularity: one unit for the first and the second site, and for the third, which has the second's weights. */
+START_TEST(groups_are_one_unit_and_weights_stay_together) {
+    rig r;
+    dp_units u;
+    open_rig(&r);
+    dp_learn_options o = with(grains[_i].granularity, grains[_i].tile);
+    o.groups = (const char *const[]){"Conv_[01]"};
+    o.n_groups = 1;
+    ck_dp_ok(dp_units_create(&u, r.engine, &r.hardware, &o, &err));
+    const int *units = grains[_i].units;
+    ck_assert_int_eq(u.count, 1 + units[3] + units[4]);
+    double cost = 0, all = 0;
+    for (int site = 0; site < SITES; site++) {
+        const dp_site_info *info = dp_engine_site(r.engine, site);
+        ck_assert_int_eq(u.group[site], site < 3 ? 0 : -1);
+        for (int64_t c = 0; c < widths[site]; c++)
+            ck_assert((u.of_channel[info->first_channel + c] == 0) == (site < 3));
+        all += site < 3 ? info->per_repetition_j : 0;
+    }
+    cost = u.cost_j[0];
+    ck_assert_double_eq_tol(cost / all, 1, 1e-12);
+    dp_units_clear(&u);
+    rig_close(&r);
+}
+END_TEST
+
+static const struct {
+    const char *groups[2];
+    dp_fix fixes[2];
+    const char *part;
+} no_groups[] = {
+    {{"nothing*"}, {{NULL, 0}}, "no site matches the group 'nothing*'"},
+    {{"Conv_*", "*_0"}, {{NULL, 0}}, "site 'Conv_0' is in two groups, 'Conv_*' and '*_0'"},
+    {{"Conv_1", "Conv_3"}, {{NULL, 0}}, "site 'Conv_3', with the weights of 'Conv_1', is in two"},
+    {{"Conv_[01]"}, {{"Conv_0", 4}}, "'Conv_0' is fixed to 4 and 'Conv_1' is not fixed"},
+    {{"Conv_[01]"}, {{"Conv_1", 4}}, "'Conv_0' is not fixed and 'Conv_1' is fixed to 4"},
+    {{"*"}, {{"*", 4}, {"Gemm*", 8}}, "'Conv_0' is fixed to 4 and 'Gemm_6' is fixed to 8"},
+    {{"Conv_[01]"}, {{"Conv_[01]", 4}, {"Conv_3", 5}}, "and 'Conv_3' is fixed to 5"},
+};
+
+START_TEST(groups_that_contradict_something_are_refused) {
+    rig r;
+    dp_units u;
+    open_rig(&r);
+    dp_learn_options o = with(DP_GRAIN_CHANNEL, 0);
+    o.groups = no_groups[_i].groups;
+    o.n_groups = 1 + (no_groups[_i].groups[1] != NULL);
+    o.fixes = no_groups[_i].fixes;
+    o.n_fixes = (no_groups[_i].fixes[0].glob != NULL) + (no_groups[_i].fixes[1].glob != NULL);
+    ck_dp_fails(dp_units_create(&u, r.engine, &r.hardware, &o, &err), DP_ERANGE,
+                no_groups[_i].part);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(a_group_may_be_fixed_as_a_whole) {
+    rig r;
+    dp_units u;
+    open_rig(&r);
+    dp_learn_options o = with(DP_GRAIN_CHANNEL, 0);
+    o.groups = (const char *const[]){"Conv_[01]"};
+    o.n_groups = 1;
+    o.fixes = (dp_fix[]){{"*", 9}, {"Conv_*", 4}}; /* the last one counts, for all three */
+    o.n_fixes = 2;
+    ck_dp_ok(dp_units_create(&u, r.engine, &r.hardware, &o, &err));
+    ck_assert(u.fixed[0] && u.low[0] == 4 && u.high[0] == 4);
+    ck_assert(u.fixed[1] && u.low[1] == 9);
+    dp_units_clear(&u);
+    rig_close(&r);
+}
+END_TEST
+
 static const struct {
     double least, most;
     dp_levels levels;
@@ -240,6 +312,10 @@ Suite *test_units_suite(void) {
     tcase_add_test(tcase, fixing_a_tied_site_fixes_its_twin);
     tcase_add_loop_test(tcase, what_cannot_be_is_refused, 0, WRONG);
     tcase_add_test(tcase, a_granularity_that_the_hardware_has_not_is_refused);
+    tcase_add_loop_test(tcase, groups_are_one_unit_and_weights_stay_together, 0, GRAINS);
+    tcase_add_loop_test(tcase, groups_that_contradict_something_are_refused, 0,
+                        sizeof no_groups / sizeof *no_groups);
+    tcase_add_test(tcase, a_group_may_be_fixed_as_a_whole);
     tcase_add_test(tcase, the_options_narrow_the_range_of_what_is_not_fixed);
     tcase_add_loop_test(tcase, a_range_that_the_hardware_has_not_is_refused, 0,
                         sizeof no_range / sizeof *no_range);

@@ -57,6 +57,9 @@ typedef struct dp_learn_options {
     const dp_fix *fixes;
     int n_fixes;
     const char *const
+        *groups; /* globs: all sites that match one share one K, whatever the granularity */
+    int n_groups;
+    const char *const
         *exclude; /* globs of sites that run digitally: clean, and not in the energy */
     int n_exclude;
     unsigned condition; /* DP_CONDITION_...: what may be done, where it lowers the noise */

@@ -46,6 +46,7 @@ typedef struct dp_layer {
     char *module;         /* dotted path derived from the weight, "" when there is none */
     double macs;          /* a sample */
     char granularity[16]; /* "layer", "channel" or "tile:N" */
+    char *group;          /* the user's glob; its layers share one K. NULL: none */
     int channels;
     int count;           /* of repetitions: 1, channels, or ceil(channels / N) */
     double *repetitions; /* [count] */

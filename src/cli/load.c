@@ -153,6 +153,8 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
     options->max_repetitions = settings->max_repetitions;
     options->fixes = settings->fixes.items;
     options->n_fixes = (int)settings->fixes.count;
+    options->groups = settings->groups.items;
+    options->n_groups = (int)settings->groups.count;
     options->exclude = settings->exclude.items;
     options->n_exclude = (int)settings->exclude.count;
     if (settings->trials) options->trials = settings->trials;

@@ -85,6 +85,8 @@ const dp_option dp_options[] = {
      .take = dp_take_number, PLACE(max_repetitions), RANGE(0, INFINITY), .open = true},
     {"fix", "pin the sites whose name matches to K repetitions; may be repeated", LEARN, "'GLOB=K'",
      .take = dp_take_fix, PLACE(fixes), .many = true},
+    {"group", "the sites whose name matches share one number, whatever the granularity is; may be repeated", LEARN, "GLOB",
+     .take = dp_take_word, PLACE(groups), .many = true},
     {"exclude", "sites that run digitally: no noise, no energy; may be repeated", LEARN | EVAL | INSPECT, "GLOB",
      .take = dp_take_word, PLACE(exclude), .many = true},
     {"condition", "what may be done to the operands of sites, where it lowers their noise: none, centre, balance or both", LEARN,

@@ -170,6 +170,7 @@ void dp_settings_free(dp_settings *settings) {
         dp_free((void *)settings->fixes.items[i].glob);
     dp_free(settings->fixes.items);
     dp_free((void *)settings->exclude.items);
+    dp_free((void *)settings->groups.items);
     dp_free(settings->mean.items);
     dp_free(settings->std.items);
     *settings = (dp_settings){0};

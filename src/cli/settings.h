@@ -75,7 +75,7 @@ typedef struct dp_settings {
     /* how to learn and to measure */
     dp_grain granularity;
     dp_fixes fixes;
-    dp_words exclude;
+    dp_words exclude, groups;
     const char *search;
     int objective; /* 0: kl, 1: cross-entropy */
     int condition; /* as DP_CONDITION_... */

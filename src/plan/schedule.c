@@ -61,6 +61,7 @@ static void clear_layer(dp_layer *layer) {
     dp_free(layer->op);
     dp_free(layer->weight);
     dp_free(layer->module);
+    dp_free(layer->group);
     dp_free(layer->repetitions);
 }
 

@@ -96,6 +96,7 @@ static void write_layer(dp_yaml_writer *w, const dp_layer *layer, bool whole) {
     dp_yaml_put_number(w, "macs", layer->macs, true);
     dp_yaml_put_integer(w, "channels", (uint64_t)layer->channels);
     dp_yaml_put_string(w, "granularity", layer->granularity);
+    if (layer->group) dp_yaml_put_string(w, "group", layer->group);
     if (!strcmp(layer->granularity, "layer"))
         dp_yaml_put_number(w, "repetitions", layer->repetitions[0], whole);
     else
