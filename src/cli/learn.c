@@ -234,6 +234,17 @@ static void note_search(const task *t) {
                 t->schedule.obstacle, t->schedule.search);
 }
 
+/* Something that would lower the noise was not tried. */
+static void note_signs(const task *t) {
+    int sites = t->schedule.unsigned_sites;
+    if (sites > 0)
+        dp_note(t->settings,
+                "%d site%s not centred: %s no negative values, and hardware '%s' does not say that "
+                "its inputs may be negative (bits.signed_inputs)",
+                sites, sites == 1 ? " is" : "s are", sites == 1 ? "it reads" : "they read",
+                t->hardware.name);
+}
+
 /* mpirun ties a process to one processor, unless it is told otherwise. */
 static void note_binding(const task *t) {
     if (t->options.comm && t->options.threads > dp_load_processors())
@@ -260,6 +271,7 @@ static int learn(task *t, dp_error *err) {
                  (const dp_dataset *const[]){t->half[0], t->half[1]}, &t->options, err);
     dp_bar_finish(&bar);
     note_search(t);
+    note_signs(t);
     return deliver(t, status, err);
 }
 

@@ -163,6 +163,7 @@ dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_r
     out->saving = saving_of(r);
     out->rounding = r->learned ? r->learned->rounding : dp_round_nothing();
     if (!r->learned) dp_result_energy(s, r->k, &out->learned);
+    out->unsigned_sites = r->choice->unsigned_sites;
     if (fill_origin(out, graph, r) && fill_conditioning(out, r->choice) &&
         fill_layers(out, s, r->k))
         return DP_OK;
