@@ -51,6 +51,9 @@ static const struct {
     {LEARN "--energy 3kJ", "2.7aJ/MAC"},
     {LEARN "--energy 0J", "2.7aJ/MAC"},
     {LEARN "--energy J", "2.7aJ/MAC"},
+    {LEARN "--latency 3", "2x (of the time"},
+    {LEARN "--latency 0x", "2x (of the time"},
+    {LEARN "--latency 3min", "40us (a sample"},
     {LEARN "--granularity row", "layer, channel or tile:N"},
     {LEARN "--granularity tile:", "layer, channel or tile:N"},
     {LEARN "--granularity tile:0", "layer, channel or tile:N"},
@@ -89,6 +92,8 @@ static const struct {
      "no site matches 'nothing*'"},
     {"learn " MODEL " --data " SAMPLES " --max-drop 2 --hardware " HARDWARE " --fix *=0.5 -o @s",
      "levels that do not include it"},
+    {"learn " MODEL " --data " SAMPLES " --latency 40us --hardware " HARDWARE " -o @s",
+     "hardware 'homodyne' does not say how long an operation takes (latency.operation_s)"},
     {"learn " MODEL " --data " SAMPLES " --max-drop 2 --hardware " HARDWARE
      " --group nothing* -o @s",
      "no site matches the group 'nothing*'"},
@@ -125,7 +130,7 @@ END_TEST
 /* ---- help ---- */
 
 static const struct {
-    const char *verb, *options[32];
+    const char *verb, *options[40];
 } taken[] = {
     {"learn",
      {"--data",
@@ -156,7 +161,8 @@ static const struct {
       "--quiet",
       "--min-repetitions",
       "--max-repetitions",
-      "--group"}},
+      "--group",
+      "--latency"}},
     {"eval",
      {"--data", "--schedule", "--hardware", "--repetitions", "--mean", "--std", "--output-name",
       "--exclude", "--trials", "--confidence", "--seed", "--threads", "--json", "--progress",

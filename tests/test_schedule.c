@@ -100,6 +100,7 @@ static void make_sample(void) {
                            .check_sha256 = (char *)"",
                            .goal = (char *)"max-drop 2",
                            .status = (char *)"accepted",
+                           .active = DP_BUDGET_LATENCY,
                            .confidence = 0.95,
                            .checks = 2,
                            .checks_uniform = 1,
@@ -427,6 +428,8 @@ static const struct {
     {"layers:", "group: \"/layer1/*\"", "group: \"\"", "layers[0].group: the glob of a group"},
     {"layers:", "granularity: \"channel\"\n", "granularity: \"channel\"\n    group: \"g\"\n",
      "layers[1].group: layers of a group have one number; granularity is 'channel'"},
+    {"result:", "active_budget: \"latency\"", "active_budget: \"time\"",
+     "result.active_budget: \"time\" where one of drop, loss, energy, latency"},
     {"rounding:", "    gap: 0.02\n", "", "key 'gap' is missing in result.rounding"},
     {"rounding:", "gap: 0.02", "gap: -0.02", "result.rounding.gap: '-0.02' where"},
     {"layers:", "    enob: 5.25\n", "    enob: 5.25\n    enob: 5.25\n",
@@ -458,15 +461,17 @@ END_TEST
 
 /* Lines that begin with one of these, and a mapping that belongs to them, were not written once. */
 static char *without_accounts(const char *text) {
-    static const char *const later[] = {"rounding:", "loss:", "loss_per_j:", "fixed:", "at_min:",
-                                        "at_max:",   "of:",   "value:",      "bound:", "gap:"};
+    static const char *const later[] = {
+        "active_budget:", "rounding:", "loss:",  "loss_per_j:", "fixed:", "at_min:",
+        "at_max:",        "of:",       "value:", "bound:",      "gap:"};
     char *older = malloc(strlen(text) + 1), *end = older;
     for (const char *line = text; *line;) {
         size_t length = strcspn(line, "\n") + 1, indent = strspn(line, " ");
+        const char *figure = strstr(line, "{value");
         bool keep = true;
         for (size_t i = 0; i < sizeof later / sizeof *later; i++)
             if (indent <= 4 && !strncmp(line + indent, later[i], strlen(later[i])) &&
-                !strstr(line + indent, "{value"))
+                !(figure && figure < line + length))
                 keep = false;
         if (keep) end = (char *)memcpy(end, line, length) + length;
         line += length;
@@ -482,6 +487,7 @@ START_TEST(schedules_of_before_are_read_without_what_they_lack) {
     const char *path = scratch_write("older.yaml", older, strlen(older));
     ck_dp_ok(dp_schedule_read(&back, path, &err));
     check_rounding(&back.rounding, &(dp_rounding){false, NAN, NAN, NAN});
+    ck_assert(back.active == DP_BUDGET_UNKNOWN);
     for (int i = 0; i < back.n_layers; i++) {
         const dp_layer *layer = &back.layers[i];
         check_number(layer->sensitivity, sample.layers[i].sensitivity);

@@ -15,8 +15,9 @@ static const int64_t widths[SITES] = {10, 7, 7, 1,
                                       4}; /* the second and third share their weights */
 
 /* Conv, twice the same Conv, a product of activations, a linear layer. */
-static void open_rig(rig *r) {
+static void open_rig_with(rig *r, int rows) {
     *r = (rig){.hardware = net_hardware((const char *const[]){"shot", NULL}, (double[]){1})};
+    r->hardware.rows = rows;
     net *n = &r->n;
     net_open(n, 3);
     int x = net_input(n, "x", DP_F32, 4, NET_DIM(-1, 2, 6, 6));
@@ -28,6 +29,10 @@ static void open_rig(rig *r) {
     net_output(n, net_linear(n, net_op(n, "Flatten", NET_IN(product), NULL), 4, 112));
     r->data = net_dataset(n, &(net_data){.samples = 6, .spread = 1, .seed = 1});
     rig_open(r, NULL);
+}
+
+static void open_rig(rig *r) {
+    open_rig_with(r, 0);
 }
 
 static dp_learn_options with(unsigned granularity, int tile) {
@@ -101,6 +106,37 @@ START_TEST(costs_add_up_to_the_engines_energy) {
     ck_assert_double_eq_tol(dp_units_loss(&u, k) / loss, 1, 1e-12);
     dp_units_clear(&u);
     rig_close(&r);
+}
+END_TEST
+
+/* So are their operations, where a core of three rows cuts sites, and tiles of four, into blocks. */
+START_TEST(blocks_take_the_engines_time) {
+    for (int rows = 0; rows < 4; rows++) {
+        rig r;
+        dp_units u;
+        open_rig_with(&r, rows);
+        dp_learn_options o = with(grains[_i].granularity, grains[_i].tile);
+        o.groups = (const char *const[]){"Conv_[01]"};
+        o.n_groups = rows == 2;
+        ck_dp_ok(dp_units_create(&u, r.engine, &r.hardware, &o, &err));
+        double k[CHANNELS], repetitions[CHANNELS];
+        for (int i = 0; i < u.count; i++) k[i] = 1 + i * 7 % 11;
+        dp_units_spread(&u, k, repetitions);
+        ck_assert_double_eq_tol(dp_blocks_operations(&u.blocks, k) /
+                                    dp_engine_operations(r.engine, repetitions),
+                                1, 1e-12);
+        for (int i = 0; i < u.blocks.count; i++) /* none is there twice */
+            for (int j = 0; j < i; j++) {
+                int size = u.blocks.first[i + 1] - u.blocks.first[i];
+                bool same = u.blocks.first[j + 1] - u.blocks.first[j] == size;
+                for (int n = 0; same && n < size; n++)
+                    same = u.blocks.units[u.blocks.first[i] + n] ==
+                           u.blocks.units[u.blocks.first[j] + n];
+                ck_assert(!same);
+            }
+        dp_units_clear(&u);
+        rig_close(&r);
+    }
 }
 END_TEST
 
@@ -308,6 +344,7 @@ Suite *test_units_suite(void) {
     tcase_add_checked_fixture(tcase, scratch_setup, scratch_teardown);
     tcase_add_loop_test(tcase, units_are_what_the_granularity_says, 0, GRAINS);
     tcase_add_loop_test(tcase, costs_add_up_to_the_engines_energy, 0, GRAINS);
+    tcase_add_loop_test(tcase, blocks_take_the_engines_time, 0, GRAINS);
     tcase_add_test(tcase, fixed_units_have_one_k_and_others_the_hardwares_range);
     tcase_add_test(tcase, fixing_a_tied_site_fixes_its_twin);
     tcase_add_loop_test(tcase, what_cannot_be_is_refused, 0, WRONG);

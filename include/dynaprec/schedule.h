@@ -16,6 +16,15 @@
 extern "C" {
 #endif
 
+/* Budgets: what limits a schedule. */
+typedef enum dp_budget {
+    DP_BUDGET_UNKNOWN = 0,
+    DP_BUDGET_DROP,
+    DP_BUDGET_LOSS,
+    DP_BUDGET_ENERGY,
+    DP_BUDGET_LATENCY
+} dp_budget;
+
 /* A measured figure with its confidence interval; NaN where it could not be measured (top-1 without labels). */
 typedef struct dp_figure {
     double value, lower, upper;
@@ -84,6 +93,8 @@ typedef struct dp_schedule {
     dp_hardware hardware;
     char *goal;   /* as the user gave it: "max-drop 2" */
     char *status; /* "accepted", "unmet", "interrupted", "uniform" */
+    dp_budget
+        active; /* the budget that decides; latency where it does, though a loss is met, too */
     double confidence;
     int checks, checks_uniform; /* how often the check set was asked; for uniform precision */
     double

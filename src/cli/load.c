@@ -145,6 +145,8 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
     options->max_loss = settings->max_loss;
     options->energy_unit = settings->energy.unit;
     options->energy = settings->energy.value;
+    options->latency_unit = settings->latency.unit;
+    options->latency = settings->latency.value;
     options->cross_entropy = settings->objective != 0;
     options->condition = (unsigned)settings->condition;
     if (settings->granularity.kind) options->granularity = settings->granularity.kind;

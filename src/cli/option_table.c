@@ -75,6 +75,8 @@ const dp_option dp_options[] = {
      .take = dp_take_number, PLACE(max_loss), RANGE(0, INFINITY), .open = true},
     {"energy", "2.7aJ/MAC: a mean; 40uJ: a sample; 30%: of what uniform precision needs for the other budget (1 point when there is none)",
      LEARN, "E", .take = dp_take_energy, PLACE(energy)},
+    {"latency", "2x: of the time of one repetition everywhere; 40us: a sample, where the hardware file says how long an operation takes",
+     LEARN, "T", .take = dp_take_latency, PLACE(latency)},
 
     HEADING("Precision", LEARN | EVAL | INSPECT),
     {"granularity", "what shares a number of repetitions: layer, channel or tile:N", LEARN, "G", "layer",

@@ -98,7 +98,7 @@ static bool fill_layers(dp_schedule *out, const dp_search *s, const double *k) {
 
 /* What the check set could resolve: each side's budget is met somewhere between its dearest failure and its pass. */
 static dp_figure saving_of(const dp_result *r) {
-    if (!r->learned || !r->uniform) return (dp_figure){NAN, NAN, NAN};
+    if (!r->learned || !r->uniform || !r->uniform->passed) return (dp_figure){NAN, NAN, NAN};
     double learned = r->learned->measure.energy_j, uniform = r->uniform->measure.energy_j;
     double fixed = learned - dp_units_energy(&r->search->units, r->learned->k);
     double learned_low = r->learned->energy_failed_j + fixed;
@@ -153,6 +153,7 @@ dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_r
     out->hardware = *s->device;
     out->learn_count = s->learn.samples;
     out->check_count = s->check.samples;
+    out->active = r->active;
     out->confidence = s->options->confidence;
     out->checks_uniform = r->uniform ? r->uniform->checks : 0;
     out->checks = (r->learned ? r->learned->checks : 0) + out->checks_uniform;

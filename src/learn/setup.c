@@ -57,6 +57,7 @@ dp_status dp_pipeline_start(dp_pipeline *p, dp_error *err) {
     const dp_learn_options *o = s->options;
     dp_status status = dp_condition_open(&p->condition, s, p->graph, err);
     if (status == DP_OK) status = dp_units_create(&s->units, s->engine, s->device, o, err);
+    if (status == DP_OK) status = dp_budget_start(p, err);
     if (status == DP_OK) status = allocate(p, err);
     if (status == DP_OK) status = dp_condition_find(&p->condition, s, p->graph, err);
     if (status == DP_OK) status = open_half(s, &s->learn, err);

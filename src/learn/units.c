@@ -85,7 +85,8 @@ static dp_status allocate(dp_units *u, dp_error *err) {
     u->high = dp_alloc(count, sizeof *u->high);
     u->s = dp_alloc(count, sizeof *u->s);
     u->fixed = dp_alloc(count, sizeof *u->fixed);
-    if (u->cost_j && u->low && u->high && u->s && u->fixed) return DP_OK;
+    u->scratch = dp_alloc(count, sizeof *u->scratch);
+    if (u->cost_j && u->low && u->high && u->s && u->fixed && u->scratch) return DP_OK;
     return dp_fail(err, DP_EMEMORY, "no memory for %zu units", count);
 }
 
@@ -122,6 +123,8 @@ dp_status dp_units_create(dp_units *u, const dp_engine *engine, const dp_hardwar
     dp_status status = check_granularity(hardware, options, err);
     if (status == DP_OK) status = dp_range_narrow(&range, hardware, options, err);
     if (status == DP_OK) status = assign(u, engine, options, err);
+    if (status == DP_OK)
+        status = dp_blocks_create(&u->blocks, engine, u->of_channel, u->count, err);
     if (status == DP_OK) fill(u, engine, &range);
     for (int i = 0; status == DP_OK && i < options->n_fixes; i++)
         status = apply_fix(u, engine, hardware, &options->fixes[i], err);
@@ -137,6 +140,8 @@ void dp_units_clear(dp_units *u) {
     dp_free(u->high);
     dp_free(u->fixed);
     dp_free(u->s);
+    dp_free(u->scratch);
+    dp_blocks_clear(&u->blocks);
     memset(u, 0, sizeof *u);
 }
 

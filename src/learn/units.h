@@ -8,16 +8,20 @@
 #define DP_LEARN_UNITS_H
 
 #include "dynaprec/learn.h"
+#include "learn/blocks.h"
 
 typedef struct dp_units {
     int count;
     int64_t channels;
-    int *of_channel;    /* [channels] */
-    int *group;         /* [sites] of the options' groups; -1: none */
-    double *cost_j;     /* [count] B: joules a repetition and sample */
-    double *low, *high; /* [count] what K may be; equal: fixed by the user */
-    bool *fixed;        /* [count] */
-    double *s;          /* [count] sensitivity, nats at K = 1 */
+    int *of_channel;        /* [channels] */
+    int *group;             /* [sites] of the options' groups; -1: none */
+    double *cost_j;         /* [count] B: joules a repetition and sample */
+    double *low, *high;     /* [count] what K may be; equal: fixed by the user */
+    bool *fixed;            /* [count] */
+    double *s;              /* [count] sensitivity, nats at K = 1 */
+    dp_blocks blocks;       /* what is computed at once */
+    double most_operations; /* a sample, that may be taken; 0: any number */
+    double *scratch;        /* [count] of what looks for a precision within them */
 } dp_units;
 
 /**

@@ -31,6 +31,7 @@ const dp_measure_field dp_measure_fields[] = {
     {NULL, 0, false, false},
 };
 
+const char *const dp_budget_words[] = {"", "drop", "loss", "energy", "latency", NULL};
 const char *const dp_rounding_words[] = {"energy_j", "loss", NULL};
 const char *const dp_figure_names[3] = {"value", "lower", "upper"};
 

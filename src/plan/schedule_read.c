@@ -102,6 +102,9 @@ static void read_result(dp_yaml_node *root, dp_schedule *out) {
     dp_yaml_node *status = dp_yaml_need(result, "status");
     out->status = dp_strdup(status_words[dp_yaml_choice(status, status_words, 0)]);
     if (!out->status) dp_yaml_no_memory(status);
+    dp_yaml_node *active = dp_yaml_find(result, "active_budget");
+    if (active && !dp_yaml_is_null(active))
+        out->active = (dp_budget)(1 + dp_yaml_choice(active, dp_budget_words + 1, 0));
     out->confidence = dp_yaml_number(dp_yaml_need(result, "confidence"), 0, 1, 0);
     out->checks = read_int(dp_yaml_need(result, "checks"), 0, INT_MAX);
     dp_yaml_node *uniform = dp_yaml_find(result, "checks_uniform");
