@@ -55,7 +55,10 @@ static dp_status round_in_time(dp_pipeline *p, double variable_j, dp_error *err)
         if (status != DP_OK) return status;
         bool fits = dp_units_energy(u, p->learned.k) <= variable_j * (1 + 1e-12);
         if (fits && t == high) return DP_OK;
-        *(fits ? &low : &high) = t;
+        if (fits)
+            low = t;
+        else
+            high = t;
     }
     return dp_timed_levels(&allocation, low, true, p->learned.k, &p->learned.rounding, err);
 }

@@ -62,9 +62,9 @@ double dp_family_most(const dp_search *s) {
 }
 
 bool dp_family_hurried(const dp_search *s, const double *shape, double t) {
-    dp_units free = s->units;
-    free.most_operations = 0;
-    dp_relax_at(&free, shape, t, s->units.scratch);
+    dp_units unlimited = s->units;
+    unlimited.most_operations = 0;
+    dp_relax_at(&unlimited, shape, t, s->units.scratch);
     return dp_timed_exceeds(&s->units, s->units.scratch);
 }
 
