@@ -11,8 +11,8 @@
 #include "device/levels.h"
 #include "learn/timed.h"
 
-/* Blocks up to which all pairs are tried, and levels that one of a pair goes down. */
-enum { MOST_PAIRED = 256, MOST_LEVELS = 4 };
+/* Blocks up to which all pairs are tried, levels that one of a pair goes down, pairs that are exchanged. */
+enum { MOST_PAIRED = 256, MOST_LEVELS = 4, MOST_EXCHANGES = 1000 };
 
 typedef struct plan {
     const dp_allocation *a;
@@ -163,10 +163,8 @@ static bool exchange_once(plan *p) {
 
 static void improve(plan *p, candidate *list) {
     bool paired = p->a->units->blocks.count <= MOST_PAIRED;
-    do {
-        while (raise_once(p, list)) {
-        }
-    } while (paired && exchange_once(p));
+    for (int n = 0; n == 0 || (n < MOST_EXCHANGES && paired && exchange_once(p)); n++)
+        while (raise_once(p, list)) continue;
 }
 
 /* ---- the result ---- */
