@@ -50,8 +50,7 @@ static dp_status round_in_time(dp_pipeline *p, double variable_j, dp_error *err)
     dp_relax_range(u, p->shape, &low, &high);
     high = fmin(high, p->t * 2);
     for (double t = high; high / low > 1 + 1e-6; t = sqrt(low * high)) {
-        dp_status status =
-            dp_timed_levels(&allocation, t, true, p->learned.k, &p->learned.rounding, err);
+        dp_status status = dp_timed_levels(&allocation, t, p->learned.k, &p->learned.rounding, err);
         if (status != DP_OK) return status;
         bool fits = dp_units_energy(u, p->learned.k) <= variable_j * (1 + 1e-12);
         if (fits && t == high) return DP_OK;
@@ -60,7 +59,7 @@ static dp_status round_in_time(dp_pipeline *p, double variable_j, dp_error *err)
         else
             high = t;
     }
-    return dp_timed_levels(&allocation, low, true, p->learned.k, &p->learned.rounding, err);
+    return dp_timed_levels(&allocation, low, p->learned.k, &p->learned.rounding, err);
 }
 
 static dp_status round_to_energy(dp_pipeline *p, double energy_j, dp_error *err) {

@@ -23,7 +23,7 @@ dp_status dp_family_levels(dp_search *s, const dp_family *f, double t, double *k
         if (!rounding) rounding = &unused;
         dp_status status = dp_round_levels(&allocation, k, rounding, err);
         if (status != DP_OK || !dp_timed_exceeds(&s->units, k)) return status;
-        return dp_timed_levels(&allocation, t, false, k, rounding, err);
+        return dp_timed_levels(&allocation, t, k, rounding, err);
     }
     if (rounding) *rounding = dp_round_nothing();
     double level = dp_level_at_least(s->hardware, t * (1 - 1e-9));

@@ -31,11 +31,11 @@ double dp_timed_highest(const dp_units *units, const double *shape, double low, 
  * Levels at scale t within the limit of time: of the levels of each block the highest is chosen, which its other units keep to;
  * what lowers B K + m w / K most for its time is raised first, and pairs are exchanged while that helps.
  *
- * Shapes  k [count] out. of_loss: the gap is of the predicted loss, among plans of no more energy; else of the energy, among plans of no
- *         more predicted loss; both of plans within the limit.
+ * Shapes  k [count] out. The gap is of the energy, among plans of no more predicted loss, or of the loss, among plans of no more energy,
+ *         whichever counts for more at t; both of plans within the limit.
  * Errors  DP_EMEMORY.
  */
-dp_status dp_timed_levels(const dp_allocation *allocation, double t, bool of_loss, double *k,
-                          dp_rounding *result, dp_error *err);
+dp_status dp_timed_levels(const dp_allocation *allocation, double t, double *k, dp_rounding *result,
+                          dp_error *err);
 
 #endif

@@ -186,13 +186,14 @@ static double excess_of(const plan *p, const double *relaxed, const double *k) {
     return sum + p->price * (u->most_operations - dp_blocks_operations(&u->blocks, relaxed));
 }
 
-static dp_rounding rounding_of(const plan *p, const double *relaxed, const double *k,
-                               bool of_loss) {
+/* Of the energy, among plans of no more predicted loss, or of the loss, among plans of no more energy: what says more. */
+static dp_rounding rounding_of(const plan *p, const double *relaxed, const double *k) {
     const dp_units *u = p->a->units;
-    double excess = excess_of(p, relaxed, k), energy = dp_units_energy(u, k), both = 0;
-    for (int i = 0; i < u->count; i++) both += value_of(p, i, k[i]);
+    double excess = excess_of(p, relaxed, k), energy = dp_units_energy(u, k), loss = -energy;
+    for (int i = 0; i < u->count; i++) loss += value_of(p, i, k[i]);
+    bool of_loss = loss > energy;
     double value = of_loss ? dp_units_loss(u, k) : energy;
-    double bound = value * (1 - excess / (of_loss ? both - energy : energy));
+    double bound = value * (1 - excess / fmax(loss, energy));
     if (!(bound > 0)) return dp_round_nothing();
     return (dp_rounding){of_loss, value, fmin(bound, value), fmax(value / bound - 1, 0)};
 }
@@ -206,8 +207,8 @@ static bool allocate(plan *p, candidate **list) {
     return p->best && p->cap && p->floor && *list;
 }
 
-dp_status dp_timed_levels(const dp_allocation *a, double t, bool of_loss, double *k,
-                          dp_rounding *result, dp_error *err) {
+dp_status dp_timed_levels(const dp_allocation *a, double t, double *k, dp_rounding *result,
+                          dp_error *err) {
     const dp_units *u = a->units;
     plan p = {.a = a, .t = t};
     candidate *list = NULL;
@@ -217,7 +218,7 @@ dp_status dp_timed_levels(const dp_allocation *a, double t, bool of_loss, double
         start(&p, u->scratch);
         improve(&p, list);
         spread(&p, k);
-        *result = rounding_of(&p, u->scratch, k, of_loss);
+        *result = rounding_of(&p, u->scratch, k);
     }
     dp_free(p.best);
     dp_free(p.cap);
