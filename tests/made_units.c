@@ -17,7 +17,8 @@ void made_open(made_units *b, int number, int count, double low, double high) {
                       .low = b->low,
                       .high = b->high,
                       .fixed = b->fixed,
-                      .s = b->s};
+                      .s = b->s,
+                      .scratch = b->scratch};
     b->hardware.repetitions_min = low;
     b->hardware.repetitions_max = high;
     for (int i = 0; i < count; i++) {

@@ -11,6 +11,7 @@ typedef struct made_units {
     dp_units u;
     dp_hardware hardware; /* integer levels */
     double cost[MADE_MOST], low[MADE_MOST], high[MADE_MOST], s[MADE_MOST];
+    double scratch[MADE_MOST];
     double shape[MADE_MOST], k[MADE_MOST]; /* the test's */
     bool fixed[MADE_MOST];
     uint64_t state; /* of the random numbers */

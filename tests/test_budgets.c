@@ -147,6 +147,7 @@ START_TEST(energy_budgets_are_used_up_and_not_exceeded) {
     ck_assert_double_ge(s.learned.energy_j, 0.94 * budget);
     ck_assert_double_le(s.uniform.energy_j, budget * (1 + 1e-9));
     ck_assert_double_eq(s.uniform.repetitions, 12);
+    ck_assert_int_eq(s.active, DP_BUDGET_ENERGY);
     ck_assert_msg(s.learned.kl.value <= s.uniform.kl.value, "%g nats, uniform %g",
                   s.learned.kl.value, s.uniform.kl.value);
     dp_schedule_clear(&s);
@@ -245,12 +246,82 @@ START_TEST(two_budgets_that_contradict_each_other_leave_a_schedule_that_says_so)
     b.options.energy = 2;
     ck_dp_fails(learn(&b, &s, &err), DP_EUNMET, "energy is the active budget");
     ck_assert_str_eq(s.status, "unmet");
+    ck_assert_int_eq(s.active, DP_BUDGET_ENERGY);
     ck_assert_int_eq(s.n_layers, SITES);
     dp_schedule_clear(&s);
     b.options.energy = 1e4;
     ck_dp_ok(learn(&b, &s, &err));
     check_budget(&b, &s);
     dp_schedule_clear(&s);
+    bench_close(&b);
+}
+END_TEST
+
+/* Both bounds are active here, and uniform precision would do with less than the least. */
+START_TEST(least_and_most_repetitions_hold_for_learned_and_uniform_alike) {
+    bench b;
+    dp_schedule s;
+    bench_open(&b, 0, false);
+    b.options.max_drop = 30;
+    b.options.granularity = DP_GRAIN_CHANNEL;
+    b.options.min_repetitions = 20;
+    b.options.max_repetitions = 30;
+    b.options.fixes = (dp_fix[]){{"*_0", 60}};
+    b.options.n_fixes = 1;
+    ck_dp_ok(learn(&b, &s, &err));
+    ck_assert_double_ge(s.uniform.repetitions, 20);
+    ck_assert_double_le(s.uniform.repetitions, 30);
+    ck_assert_double_eq(s.hardware.repetitions_max, 65536); /* it is the hardware that it was */
+    for (int i = 0; i < SITES; i++)
+        for (int c = 0; c < s.layers[i].count; c++) {
+            double k = s.layers[i].repetitions[c];
+            ck_assert_msg(i == 0 ? k == 60 : k >= 20 && k <= 30, "site %d: K = %g", i, k);
+        }
+    ck_assert_int_gt(s.layers[1].at_min + s.layers[2].at_min + s.layers[3].at_min, 0);
+    dp_schedule_clear(&s);
+    bench_close(&b);
+}
+END_TEST
+
+/* Two layers of channels that have one number for all, beside two whose channels have their own; it is there again in the file. */
+START_TEST(groups_share_one_number_in_the_schedule) {
+    bench b;
+    dp_schedule s, back;
+    bench_open(&b, 0, false);
+    b.options.granularity = DP_GRAIN_CHANNEL;
+    b.options.groups = (const char *const[]){"Gemm_[24]"};
+    b.options.n_groups = 1;
+    ck_dp_ok(learn(&b, &s, &err));
+    check_budget(&b, &s);
+    check_again(&b, &s);
+    ck_dp_ok(dp_schedule_write(&s, scratch("s.yaml"), &err));
+    ck_dp_ok(dp_schedule_read(&back, scratch("s.yaml"), &err));
+    for (int i = 0; i < SITES; i++) {
+        bool grouped = i == 1 || i == 2;
+        const dp_layer *layer = &back.layers[i];
+        ck_assert_pstr_eq(layer->group, grouped ? "Gemm_[24]" : NULL);
+        ck_assert_str_eq(layer->granularity, grouped ? "layer" : "channel");
+    }
+    ck_assert_double_eq(back.layers[1].repetitions[0], back.layers[2].repetitions[0]);
+    dp_schedule_clear(&back);
+    dp_schedule_clear(&s);
+    bench_close(&b);
+}
+END_TEST
+
+/* A budget that needs more than the most is out of reach, and the energies in reach are those of the bounds. */
+START_TEST(what_the_bounds_leave_is_what_is_feasible) {
+    bench b;
+    dp_schedule s;
+    bench_open(&b, 0, false);
+    b.options.max_repetitions = 2;
+    b.options.max_drop = 2;
+    ck_dp_fails(learn(&b, &s, &err), DP_EBUDGET, "even at its highest precision");
+    b.options.min_repetitions = 2;
+    b.options.max_repetitions = 50;
+    set_energy(&b, 1, 1.5);
+    ck_dp_fails(learn(&b, &s, &err), DP_EBUDGET, "(2 to 50 aJ/MAC) is feasible");
+    ck_assert(s.layers == NULL);
     bench_close(&b);
 }
 END_TEST
@@ -328,6 +399,9 @@ Suite *test_budgets_suite(void) {
     tcase_add_test(tcase, a_share_of_nothing_is_refused);
     tcase_add_loop_test(tcase, an_energy_below_the_least_is_refused_with_the_feasible_range, 0, 2);
     tcase_add_test(tcase, two_budgets_that_contradict_each_other_leave_a_schedule_that_says_so);
+    tcase_add_test(tcase, least_and_most_repetitions_hold_for_learned_and_uniform_alike);
+    tcase_add_test(tcase, groups_share_one_number_in_the_schedule);
+    tcase_add_test(tcase, what_the_bounds_leave_is_what_is_feasible);
     tcase_add_loop_test(tcase, certificates_hold_for_what_was_not_looked_at, 0, 2);
     suite_add_tcase(suite, tcase);
     return suite;

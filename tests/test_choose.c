@@ -227,7 +227,7 @@ START_TEST(nothing_is_done_where_nothing_is_gained) {
 END_TEST
 
 START_TEST(inputs_that_may_not_be_negative_are_not_centred) {
-    static const float means[INPUTS] = {2, 2, 2, 2, 2, 2, 2, 2};
+    static const float means[INPUTS] = {9, 9, 9, 9, 9, 9, 9, 9};
     for (int may = 0; may < 2; may++) {
         stage s;
         stage_open(&s, 21);
@@ -236,6 +236,48 @@ START_TEST(inputs_that_may_not_be_negative_are_not_centred) {
         net_output(&s.n, net_linear(&s.n, affine(&s.n, x, 2, 1, ones, means), 40, INPUTS));
         stage_run(&s);
         ck_assert_int_eq(s.condition.choice.list.count, may);
+        ck_assert_int_eq(s.condition.choice.unsigned_sites, !may);
+        stage_close(&s);
+    }
+}
+END_TEST
+
+/* The same, but for one channel that is negative as it is: the core has to take it anyway. */
+START_TEST(inputs_that_are_negative_already_may_be_centred_on_any_hardware) {
+    static const float means[INPUTS] = {9, 9, 9, -9, 9, 9, 9, 9};
+    stage s;
+    double noise = 0;
+    stage_open(&s, 21);
+    s.hardware.signed_inputs = false;
+    int x = net_input(&s.n, "x", DP_F32, 2, NET_DIM(-1, INPUTS));
+    int y = net_linear(&s.n, affine(&s.n, x, 2, 1, ones, means), 40, INPUTS);
+    net_output(&s.n, y);
+    stage_run(&s);
+    const dp_conditioned_site *done = done_to(&s, net_node_name(&s.n, y), &noise);
+    ck_assert(done && done->mu && noise < 0.5);
+    ck_assert_int_eq(s.condition.choice.unsigned_sites, 0);
+    stage_close(&s);
+}
+END_TEST
+
+/* Keys of attention, all of one sign. Only the right operand counts. */
+START_TEST(keys_are_centred_where_signs_are_taken) {
+    static const float high[INPUTS] = {9, 9, 9, 9, 9, 9, 9, 9};
+    for (int how = 0; how < 3; how++) { /* no signs; the hardware's; the keys' own */
+        stage s;
+        stage_open(&s, 23);
+        s.hardware.signed_inputs = how == 1;
+        int x = net_input(&s.n, "x", DP_F32, 3, NET_DIM(-1, 5, INPUTS));
+        int keys = affine(&s.n, x, 3, 2, ones, high);
+        if (how == 2) keys = net_op(&s.n, "Neg", NET_IN(keys), NULL);
+        keys = net_op(&s.n, "Transpose", NET_IN(keys), (dp_attr[]){OP_INTS("perm", 0, 2, 1), {0}});
+        int product = net_op(&s.n, "MatMul", NET_IN(x, keys), NULL);
+        net_output(&s.n,
+                   net_op(&s.n, "Softmax", NET_IN(product), (dp_attr[]){OP_INT("axis", -1), {0}}));
+        stage_run(&s);
+        const dp_conditioned_site *done = done_to(&s, net_node_name(&s.n, product), NULL);
+        ck_assert_msg(how == 0 ? !done : done && done->positions, "%d", how);
+        ck_assert_int_eq(s.condition.choice.unsigned_sites, how == 0);
         stage_close(&s);
     }
 }
@@ -422,6 +464,8 @@ Suite *test_choose_suite(void) {
     tcase_add_test(tests, ranges_are_evened_where_they_make_the_noise);
     tcase_add_test(tests, nothing_is_done_where_nothing_is_gained);
     tcase_add_test(tests, inputs_that_may_not_be_negative_are_not_centred);
+    tcase_add_test(tests, inputs_that_are_negative_already_may_be_centred_on_any_hardware);
+    tcase_add_test(tests, keys_are_centred_where_signs_are_taken);
     tcase_add_test(tests, what_does_not_hold_on_other_samples_is_not_done);
     tcase_add_test(tests, silent_channels_get_bounded_alphas);
     tcase_add_test(tests, digital_operations_are_counted_and_have_to_pay);

@@ -325,6 +325,9 @@ START_TEST(units_that_are_fixed_stay) {
     dp_rounding r;
     made_open(&t.b, 4, 12, 1, 1000);
     for (int i = 3; i < 6; i++) t.b.fixed[i] = true, t.b.low[i] = t.b.high[i] = 3 + i;
+    t.b.fixed[6] = t.b.fixed[7] = true; /* outside the range that is left to the others */
+    t.b.low[6] = t.b.high[6] = 4000;
+    t.b.low[7] = t.b.high[7] = 0.5;
     for (int within = 0; within < 2; within++) {
         relax(&t);
         if (within)
@@ -332,6 +335,8 @@ START_TEST(units_that_are_fixed_stay) {
         else
             ck_dp_ok(dp_round_levels(&t.allocation, t.b.k, &r, &err));
         for (int i = 3; i < 6; i++) ck_assert_double_eq(t.b.k[i], 3 + i);
+        ck_assert_double_eq(t.b.k[6], 4000);
+        ck_assert_double_eq(t.b.k[7], 0.5);
     }
 }
 END_TEST

@@ -46,6 +46,7 @@ static void make_sample(void) {
                            .module = (char *)"layer1.conv",
                            .macs = 442368,
                            .granularity = "layer",
+                           .group = (char *)"/layer1/*",
                            .channels = 16,
                            .count = 1,
                            .repetitions = whole_layer,
@@ -99,6 +100,7 @@ static void make_sample(void) {
                            .check_sha256 = (char *)"",
                            .goal = (char *)"max-drop 2",
                            .status = (char *)"accepted",
+                           .active = DP_BUDGET_LATENCY,
                            .confidence = 0.95,
                            .checks = 2,
                            .checks_uniform = 1,
@@ -153,6 +155,7 @@ static void check_layer(const dp_layer *a, const dp_layer *b) {
     ck_assert_str_eq(a->module, b->module);
     check_number(a->macs, b->macs);
     ck_assert_str_eq(a->granularity, b->granularity);
+    ck_assert_pstr_eq(a->group, b->group);
     ck_assert_int_eq(a->channels, b->channels);
     ck_assert_int_eq(a->count, b->count);
     for (int i = 0; i < a->count; i++) check_number(a->repetitions[i], b->repetitions[i]);
@@ -422,6 +425,11 @@ static const struct {
     {"layers:", "at_min: 3", "at_min: 41", "layers[1].at_min: '41' where"},
     {"layers:", "fixed: true", "fixed: 1", "layers[0].fixed"},
     {"rounding:", "of: \"energy_j\"", "of: \"energy\"", "result.rounding.of"},
+    {"layers:", "group: \"/layer1/*\"", "group: \"\"", "layers[0].group: the glob of a group"},
+    {"layers:", "granularity: \"channel\"\n", "granularity: \"channel\"\n    group: \"g\"\n",
+     "layers[1].group: layers of a group have one number; granularity is 'channel'"},
+    {"result:", "active_budget: \"latency\"", "active_budget: \"time\"",
+     "result.active_budget: \"time\" where one of drop, loss, energy, latency"},
     {"rounding:", "    gap: 0.02\n", "", "key 'gap' is missing in result.rounding"},
     {"rounding:", "gap: 0.02", "gap: -0.02", "result.rounding.gap: '-0.02' where"},
     {"layers:", "    enob: 5.25\n", "    enob: 5.25\n    enob: 5.25\n",
@@ -434,17 +442,36 @@ START_TEST(what_does_not_agree_is_refused_with_line_and_key) {
 }
 END_TEST
 
+START_TEST(layers_of_a_group_that_differ_are_refused_by_name) {
+    dp_schedule back;
+    layers[1] = layers[0];
+    layers[1].name = (char *)"Conv_1";
+    layers[1].index = 1;
+    ck_dp_ok(dp_schedule_write(&sample, scratch("s.yaml"), &err));
+    ck_dp_ok(dp_schedule_read(&back, scratch("s.yaml"), &err));
+    check_layer(&back.layers[1], &layers[1]);
+    dp_schedule_clear(&back);
+    double other = whole_layer[0] + 1;
+    layers[1].repetitions = &other;
+    ck_dp_ok(dp_schedule_write(&sample, scratch("s.yaml"), &err));
+    ck_dp_fails(dp_schedule_read(&back, scratch("s.yaml"), &err), DP_EFORMAT,
+                "but layer '/layer1/Conv \"0\"' of the same group '/layer1/*' has");
+}
+END_TEST
+
 /* Lines that begin with one of these, and a mapping that belongs to them, were not written once. */
 static char *without_accounts(const char *text) {
-    static const char *const later[] = {"rounding:", "loss:", "loss_per_j:", "fixed:", "at_min:",
-                                        "at_max:",   "of:",   "value:",      "bound:", "gap:"};
+    static const char *const later[] = {
+        "active_budget:", "rounding:", "loss:",  "loss_per_j:", "fixed:", "at_min:",
+        "at_max:",        "of:",       "value:", "bound:",      "gap:"};
     char *older = malloc(strlen(text) + 1), *end = older;
     for (const char *line = text; *line;) {
         size_t length = strcspn(line, "\n") + 1, indent = strspn(line, " ");
+        const char *figure = strstr(line, "{value");
         bool keep = true;
         for (size_t i = 0; i < sizeof later / sizeof *later; i++)
             if (indent <= 4 && !strncmp(line + indent, later[i], strlen(later[i])) &&
-                !strstr(line + indent, "{value"))
+                !(figure && figure < line + length))
                 keep = false;
         if (keep) end = (char *)memcpy(end, line, length) + length;
         line += length;
@@ -460,6 +487,7 @@ START_TEST(schedules_of_before_are_read_without_what_they_lack) {
     const char *path = scratch_write("older.yaml", older, strlen(older));
     ck_dp_ok(dp_schedule_read(&back, path, &err));
     check_rounding(&back.rounding, &(dp_rounding){false, NAN, NAN, NAN});
+    ck_assert(back.active == DP_BUDGET_UNKNOWN);
     for (int i = 0; i < back.n_layers; i++) {
         const dp_layer *layer = &back.layers[i];
         check_number(layer->sensitivity, sample.layers[i].sensitivity);
@@ -550,6 +578,7 @@ static void add_refusal_tests(Suite *suite) {
     TCase *tests = tcase_create("refusals");
     tcase_add_checked_fixture(tests, setup, scratch_teardown);
     tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, layers_of_a_group_that_differ_are_refused_by_name);
     tcase_add_loop_test(tests, what_does_not_agree_is_refused_with_line_and_key, 0,
                         (int)(sizeof edits / sizeof *edits));
     tcase_add_test(tests, other_spellings_of_the_same_are_taken);

@@ -159,6 +159,12 @@ typedef struct dp_input_moments {
 const dp_input_moments *dp_engine_input_moments(const dp_engine *engine, int site, int64_t *inputs);
 
 /**
+ * The range of the converter of a site's operand (0; 1: the right one of a product of activations) reaches below zero, after the
+ * survey: the hardware has to carry signs there.
+ */
+bool dp_engine_operand_signed(const dp_engine *engine, int site, int operand);
+
+/**
  * Predictions with the noise off (quantised where the hardware quantises), kept for paired comparison.
  *
  * Errors  DP_EFORMAT when labels or targets do not fit the output's shape or classes, or quantities do not vary; DP_ECANCELLED; DP_EMEMORY.

@@ -47,7 +47,7 @@ typedef struct dp_hardware {
     /* converters; 0 bits: floating point */
     int weight_bits, input_bits, output_bits;
     double percentile;  /* of the inputs' calibration, in [50, 100]; 100: min-max */
-    bool signed_inputs; /* inputs may be negative, so that centring is possible */
+    bool signed_inputs; /* inputs may be negative everywhere, so that all may be centred */
 
     dp_component energy; /* A + B K joules a site and sample */
     double digital_op_j; /* of one digital addition or multiplication that conditioning adds */

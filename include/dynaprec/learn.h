@@ -28,6 +28,12 @@ typedef enum dp_energy_unit {
     DP_ENERGY_OF_UNIFORM /* fraction of what uniform precision needs to meet max_drop or max_loss */
 } dp_energy_unit;
 
+typedef enum dp_latency_unit {
+    DP_LATENCY_NONE = 0,
+    DP_LATENCY_X, /* times the time of one repetition everywhere */
+    DP_LATENCY_S  /* seconds a sample, where the hardware says how long an operation takes */
+} dp_latency_unit;
+
 /* What is done to the operands before anything is learned: dynaprec/conditioning.h. Bits. */
 enum {
     DP_CONDITION_NONE = 0,
@@ -42,18 +48,25 @@ typedef struct dp_fix {
 } dp_fix;
 
 typedef struct dp_learn_options {
-    /* budgets: NaN or DP_ENERGY_NONE where not given; at least one is asked for */
+    /* budgets: NaN, DP_ENERGY_NONE, DP_LATENCY_NONE where not given; at least one is asked for */
     double
         max_drop; /* points of top-1 (labels) or of agreement with the clean prediction (no labels) */
     double max_loss; /* nats: rise of the objective over the clean network */
     dp_energy_unit energy_unit;
     double energy;
+    dp_latency_unit latency_unit;
+    double latency;
     bool
         cross_entropy; /* the objective is cross-entropy on the labels; false: divergence from the clean output */
     unsigned granularity; /* one of DP_GRAIN_... */
     int tile;             /* channels a tile, DP_GRAIN_TILE only */
+    /* what K may be, unless fixed: of the hardware's range, levels; NaN: its own bounds. Uniform precision is held to them, too */
+    double min_repetitions, max_repetitions;
     const dp_fix *fixes;
     int n_fixes;
+    const char *const
+        *groups; /* globs: all sites that match one share one K, whatever the granularity */
+    int n_groups;
     const char *const
         *exclude; /* globs of sites that run digitally: clean, and not in the energy */
     int n_exclude;

@@ -16,6 +16,15 @@
 extern "C" {
 #endif
 
+/* Budgets: what limits a schedule. */
+typedef enum dp_budget {
+    DP_BUDGET_UNKNOWN = 0,
+    DP_BUDGET_DROP,
+    DP_BUDGET_LOSS,
+    DP_BUDGET_ENERGY,
+    DP_BUDGET_LATENCY
+} dp_budget;
+
 /* A measured figure with its confidence interval; NaN where it could not be measured (top-1 without labels). */
 typedef struct dp_figure {
     double value, lower, upper;
@@ -46,6 +55,7 @@ typedef struct dp_layer {
     char *module;         /* dotted path derived from the weight, "" when there is none */
     double macs;          /* a sample */
     char granularity[16]; /* "layer", "channel" or "tile:N" */
+    char *group;          /* the user's glob; its layers share one K. NULL: none */
     int channels;
     int count;           /* of repetitions: 1, channels, or ceil(channels / N) */
     double *repetitions; /* [count] */
@@ -83,6 +93,8 @@ typedef struct dp_schedule {
     dp_hardware hardware;
     char *goal;   /* as the user gave it: "max-drop 2" */
     char *status; /* "accepted", "unmet", "interrupted", "uniform" */
+    dp_budget
+        active; /* the budget that decides; latency where it does, though a loss is met, too */
     double confidence;
     int checks, checks_uniform; /* how often the check set was asked; for uniform precision */
     double
@@ -94,6 +106,7 @@ typedef struct dp_schedule {
         conditioning; /* of the operands; the precision is that of the network which comes of it */
     double *
         conditioned_noise; /* [conditioning.count] variance to be expected, in parts of what it was */
+    int unsigned_sites; /* not centred for want of signs: dp_choice in learn/choose.h. Not in files */
     int n_layers;
     dp_layer *layers;
 } dp_schedule;

@@ -11,6 +11,7 @@
 #include "cli/result.h"
 #include "cli/verbs.h"
 #include "plan/compare.h"
+#include "plan/schedule_format.h"
 
 enum { WIDTH = 120 };
 
@@ -110,6 +111,8 @@ static dp_status print_head(const difference *d, dp_error *err) {
     add_words(&table, "goal", a->goal, b->goal);
     add_words(&table, "search", a->search, b->search);
     add_words(&table, "status", a->status, b->status);
+    if (a->active || b->active)
+        add_words(&table, "active budget", dp_budget_words[a->active], dp_budget_words[b->active]);
     add_figure(&table, &conditioned, a->conditioning.count, b->conditioning.count);
     add_results(&table, a, b);
     if (dp_table_print(&table, stdout, WIDTH)) return DP_OK;
@@ -200,6 +203,7 @@ static void put_schedule(dp_json *json, const difference *d, int side) {
     dp_json_text(json, "goal", s->goal);
     dp_json_text(json, "search", s->search);
     dp_json_text(json, "status", s->status);
+    dp_result_budget_json(json, s->active);
     dp_json_number(json, "conditioned", s->conditioning.count);
     dp_result_json(json, "learned", &s->learned, DP_RESULT_NOISY);
     dp_json_number(json, "uniform_repetitions", s->uniform.repetitions);

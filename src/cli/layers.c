@@ -109,6 +109,7 @@ void dp_layer_json(dp_json *json, const dp_layer *layer, const dp_layer_totals *
     dp_json_number(json, "mean", k.mean);
     dp_json_number(json, "most", k.most);
     dp_json_close(json, '}');
+    if (layer->group) dp_json_text(json, "group", layer->group);
     dp_json_number(json, "energy_j", layer->energy_j);
     dp_json_number(json, "energy_share", layer->energy_j / totals->energy_j);
     dp_json_number(json, "sensitivity", layer->sensitivity);

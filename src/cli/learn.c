@@ -18,7 +18,9 @@
 #include "cli/table.h"
 #include "cli/verbs.h"
 #include "engine/share.h"
+#include "learn/range.h"
 #include "learn/units.h"
+#include "plan/schedule_format.h"
 
 typedef struct task {
     const dp_settings *settings;
@@ -35,10 +37,12 @@ typedef struct task {
 /* ---- before ---- */
 
 static dp_status check_usage(const dp_settings *settings, dp_error *err) {
-    if (!isnan(settings->max_drop) || !isnan(settings->max_loss) || settings->energy.unit)
+    if (!isnan(settings->max_drop) || !isnan(settings->max_loss) || settings->energy.unit ||
+        settings->latency.unit)
         return DP_OK;
     return dp_fail(err, DP_ERANGE,
-                   "a budget is missing: --max-drop POINTS, --max-loss NATS or --energy E");
+                   "a budget is missing: --max-drop POINTS, --max-loss NATS, --energy E or "
+                   "--latency T");
 }
 
 static dp_status read_samples(task *t, dp_error *err) {
@@ -75,8 +79,11 @@ static void write_goal(const dp_settings *settings, char *text, size_t size) {
         used += (size_t)snprintf(text + used, size - used, "%smax-loss %g", used ? ", " : "",
                                  settings->max_loss);
     if (settings->energy.unit)
-        snprintf(text + used, size - used, "%senergy %.64s", used ? ", " : "",
-                 settings->energy.text);
+        used += (size_t)snprintf(text + used, size - used, "%senergy %.64s", used ? ", " : "",
+                                 settings->energy.text);
+    if (settings->latency.unit)
+        snprintf(text + used, size - used, "%slatency %.64s", used ? ", " : "",
+                 settings->latency.text);
 }
 
 /* ---- instead: --dry-run ---- */
@@ -93,7 +100,7 @@ static dp_status rehearse(task *t, dp_engine *engine, dp_error *err) {
     return status == DP_ECANCELLED ? DP_OK : status;
 }
 
-/* A budget of accuracy or loss is met by search, one of energy by arithmetic. */
+/* A budget of accuracy or loss is met by search, one of energy or latency by arithmetic. */
 static bool searches(const dp_settings *settings) {
     return !isnan(settings->max_drop) || !isnan(settings->max_loss) ||
            settings->energy.unit == DP_ENERGY_OF_UNIFORM;
@@ -102,11 +109,13 @@ static bool searches(const dp_settings *settings) {
 static void describe(const task *t, const dp_engine *engine, int units) {
     char macs[DP_SI_TEXT];
     const dp_settings *settings = t->settings;
+    dp_hardware range = t->hardware;
+    dp_range_narrow(&range, &t->hardware, &t->options, NULL); /* which has been checked */
     printf("network   %s: %d sites, %lld channels, %s MACs a sample\n", settings->operands[0],
            dp_engine_site_count(engine), (long long)dp_engine_channels(engine),
            dp_si_text(dp_engine_macs(engine), "", macs));
-    printf("hardware  %s: %g to %g repetitions\n", t->hardware.name, t->hardware.repetitions_min,
-           t->hardware.repetitions_max);
+    printf("hardware  %s: %g to %g repetitions\n", t->hardware.name, range.repetitions_min,
+           range.repetitions_max);
     printf("samples   %lld of %s to learn from, %lld of %s to check on\n",
            (long long)dp_dataset_count(t->half[0]), dp_dataset_path(t->half[0]),
            (long long)dp_dataset_count(t->half[1]), dp_dataset_path(t->half[1]));
@@ -154,6 +163,16 @@ static dp_status dry_run(task *t, dp_error *err) {
 
 /* ---- after ---- */
 
+/* There is nothing to compare with where uniform precision cannot be as precise, or as fast. */
+static void print_no_uniform(const dp_schedule *s) {
+    char k[DP_SI_TEXT];
+    if (!isnan(s->uniform.repetitions))
+        printf("saving: unknown, as uniform precision does not meet the budgets; the nearest is K "
+               "= %s "
+               "everywhere\n",
+               dp_count_cell(s->uniform.repetitions, k));
+}
+
 static dp_status print_tables(const task *t, dp_error *err) {
     const dp_schedule *s = &t->schedule;
     dp_result_line lines[4] = {{"clean", &s->clean}, {"learned", &s->learned}};
@@ -163,13 +182,16 @@ static dp_status print_tables(const task *t, dp_error *err) {
     if (status == DP_OK) status = dp_result_print(stdout, lines, s->confidence, err);
     if (status != DP_OK) return status;
     if (dp_dataset_label_count(t->half[1]) > 1) dp_result_perplexity(stdout, lines);
-    if (searches(t->settings))
+    if (searches(t->settings) && isnan(s->saving.value))
+        print_no_uniform(s);
+    else if (searches(t->settings))
         dp_result_saving(stdout, &s->saving, s->uniform.repetitions);
     else
         dp_result_divergence(stdout, s);
     dp_result_rounding(stdout, &s->rounding);
-    printf("schedule: %s (%s; %s; checked on %lld samples)\n", t->settings->output, s->goal,
-           s->status, (long long)s->check_count);
+    printf("schedule: %s (%s; %s", t->settings->output, s->goal, s->status);
+    if (s->active) printf("; active budget: %s", dp_budget_words[s->active]);
+    printf("; checked on %lld samples)\n", (long long)s->check_count);
     return DP_OK;
 }
 
@@ -179,6 +201,7 @@ static void print_json(const task *t) {
     dp_json_open(&json, NULL, '{');
     dp_json_text(&json, "status", s->status);
     dp_json_text(&json, "goal", s->goal);
+    dp_result_budget_json(&json, s->active);
     dp_json_text(&json, "schedule", t->settings->output);
     dp_json_number(&json, "learn_count", (double)s->learn_count);
     dp_json_number(&json, "check_count", (double)s->check_count);
@@ -231,6 +254,17 @@ static void note_search(const task *t) {
                 t->schedule.obstacle, t->schedule.search);
 }
 
+/* Something that would lower the noise was not tried. */
+static void note_signs(const task *t) {
+    int sites = t->schedule.unsigned_sites;
+    if (sites > 0)
+        dp_note(t->settings,
+                "%d site%s not centred: %s no negative values, and hardware '%s' does not say that "
+                "its inputs may be negative (bits.signed_inputs)",
+                sites, sites == 1 ? " is" : "s are", sites == 1 ? "it reads" : "they read",
+                t->hardware.name);
+}
+
 /* mpirun ties a process to one processor, unless it is told otherwise. */
 static void note_binding(const task *t) {
     if (t->options.comm && t->options.threads > dp_load_processors())
@@ -257,6 +291,7 @@ static int learn(task *t, dp_error *err) {
                  (const dp_dataset *const[]){t->half[0], t->half[1]}, &t->options, err);
     dp_bar_finish(&bar);
     note_search(t);
+    note_signs(t);
     return deliver(t, status, err);
 }
 

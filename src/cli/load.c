@@ -145,12 +145,18 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
     options->max_loss = settings->max_loss;
     options->energy_unit = settings->energy.unit;
     options->energy = settings->energy.value;
+    options->latency_unit = settings->latency.unit;
+    options->latency = settings->latency.value;
     options->cross_entropy = settings->objective != 0;
     options->condition = (unsigned)settings->condition;
     if (settings->granularity.kind) options->granularity = settings->granularity.kind;
     options->tile = settings->granularity.tile;
+    options->min_repetitions = settings->min_repetitions;
+    options->max_repetitions = settings->max_repetitions;
     options->fixes = settings->fixes.items;
     options->n_fixes = (int)settings->fixes.count;
+    options->groups = settings->groups.items;
+    options->n_groups = (int)settings->groups.count;
     options->exclude = settings->exclude.items;
     options->n_exclude = (int)settings->exclude.count;
     if (settings->trials) options->trials = settings->trials;

@@ -168,13 +168,24 @@ dp_status dp_take_fix(const dp_option *o, const char *text, void *place, dp_erro
     return DP_OK;
 }
 
-/* ---- energy ---- */
+/* ---- quantities ---- */
+
+/* A positive number, and what stands behind it; a blank may be between them. */
+static bool split_quantity(const char *text, double *value, const char **suffix) {
+    char number[LONGEST_NUMBER];
+    size_t length = strspn(text, "+-.0123456789");
+    if ((text[length] == 'e' || text[length] == 'E') && text[length + 1] != '\0')
+        length += 1 + strspn(text + length + 1, "+-0123456789");
+    *suffix = text + length + (text[length] == ' ');
+    snprintf(number, sizeof number, "%.*s", (int)(length < LONGEST_NUMBER ? length : 0), text);
+    return dp_number_parse(number, value) && *value > 0;
+}
 
 static const struct {
     const char *suffix;
     dp_energy_unit unit;
     double factor;
-} units[] = {
+} energy_units[] = {
     {"aJ/MAC", DP_ENERGY_AJ_PER_MAC, 1},
     {"fJ/MAC", DP_ENERGY_AJ_PER_MAC, 1e3},
     {"pJ/MAC", DP_ENERGY_AJ_PER_MAC, 1e6},
@@ -191,17 +202,12 @@ static const struct {
 
 dp_status dp_take_energy(const dp_option *o, const char *text, void *place, dp_error *err) {
     dp_energy_budget *energy = place;
-    char number[LONGEST_NUMBER];
-    size_t length = strspn(text, "+-.0123456789");
-    if ((text[length] == 'e' || text[length] == 'E') && text[length + 1] != '\0')
-        length += 1 + strspn(text + length + 1, "+-0123456789");
-    const char *suffix = text + length + (text[length] == ' ');
-    snprintf(number, sizeof number, "%.*s", (int)(length < LONGEST_NUMBER ? length : 0), text);
+    const char *suffix;
     double value;
-    bool valid = dp_number_parse(number, &value) && value > 0;
-    for (size_t i = 0; valid && i < sizeof units / sizeof *units; i++) {
-        if (strcmp(units[i].suffix, suffix) != 0) continue;
-        *energy = (dp_energy_budget){units[i].unit, value * units[i].factor, text};
+    bool valid = split_quantity(text, &value, &suffix);
+    for (size_t i = 0; valid && i < sizeof energy_units / sizeof *energy_units; i++) {
+        if (strcmp(energy_units[i].suffix, suffix) != 0) continue;
+        *energy = (dp_energy_budget){energy_units[i].unit, value * energy_units[i].factor, text};
         return DP_OK;
     }
     return dp_fail(
@@ -209,6 +215,32 @@ dp_status dp_take_energy(const dp_option *o, const char *text, void *place, dp_e
         "--%s: '%s' is not allowed; 2.7aJ/MAC (a mean), 40uJ (a sample; aJ to J) or 30%% "
         "(of what uniform precision needs) is asked for",
         o->name, text);
+}
+
+static const struct {
+    const char *suffix;
+    dp_latency_unit unit;
+    double factor;
+} latency_units[] = {
+    {"x", DP_LATENCY_X, 1},     {"ns", DP_LATENCY_S, 1e-9}, {"us", DP_LATENCY_S, 1e-6},
+    {"ms", DP_LATENCY_S, 1e-3}, {"s", DP_LATENCY_S, 1},
+};
+
+dp_status dp_take_latency(const dp_option *o, const char *text, void *place, dp_error *err) {
+    dp_latency_budget *latency = place;
+    const char *suffix;
+    double value;
+    bool valid = split_quantity(text, &value, &suffix);
+    for (size_t i = 0; valid && i < sizeof latency_units / sizeof *latency_units; i++) {
+        if (strcmp(latency_units[i].suffix, suffix) != 0) continue;
+        *latency =
+            (dp_latency_budget){latency_units[i].unit, value * latency_units[i].factor, text};
+        return DP_OK;
+    }
+    return dp_fail(err, DP_ERANGE,
+                   "--%s: '%s' is not allowed; 2x (of the time of one repetition everywhere) or "
+                   "40us (a sample; ns to s) is asked for",
+                   o->name, text);
 }
 
 /* ---- granularity ---- */

@@ -142,7 +142,12 @@ static dp_status check_whole(const parser *p, dp_error *err) {
 }
 
 static dp_status set_defaults(dp_settings *settings, const dp_verb *verb, dp_error *err) {
-    *settings = (dp_settings){.verb = verb, .max_drop = NAN, .max_loss = NAN, .repetitions = NAN};
+    *settings = (dp_settings){.verb = verb,
+                              .max_drop = NAN,
+                              .max_loss = NAN,
+                              .repetitions = NAN,
+                              .min_repetitions = NAN,
+                              .max_repetitions = NAN};
     for (const dp_option *o = dp_options; !is_end(o); o++) {
         if (!belongs(o, verb) || !o->otherwise) continue;
         dp_status status = o->take(o, o->otherwise, (char *)settings + o->offset, err);
@@ -165,6 +170,7 @@ void dp_settings_free(dp_settings *settings) {
         dp_free((void *)settings->fixes.items[i].glob);
     dp_free(settings->fixes.items);
     dp_free((void *)settings->exclude.items);
+    dp_free((void *)settings->groups.items);
     dp_free(settings->mean.items);
     dp_free(settings->std.items);
     *settings = (dp_settings){0};

@@ -63,6 +63,7 @@ dp_status dp_take_numbers(const dp_option *o, const char *text, void *place, dp_
 dp_status dp_take_word(const dp_option *o, const char *text, void *place, dp_error *err);
 dp_status dp_take_fix(const dp_option *o, const char *text, void *place, dp_error *err);
 dp_status dp_take_energy(const dp_option *o, const char *text, void *place, dp_error *err);
+dp_status dp_take_latency(const dp_option *o, const char *text, void *place, dp_error *err);
 dp_status dp_take_grain(const dp_option *o, const char *text, void *place, dp_error *err);
 
 #endif

@@ -93,9 +93,10 @@ void dp_result_saving(FILE *stream, const dp_figure *saving, double uniform) {
 void dp_result_divergence(FILE *stream, const dp_schedule *s) {
     char k[DP_SI_TEXT];
     if (isnan(s->learned.kl.value) || isnan(s->uniform.kl.value)) return;
-    fprintf(stream,
-            "KL: %.4f, against %.4f with the highest uniform precision of no more energy, K = %s\n",
-            s->learned.kl.value, s->uniform.kl.value, dp_count_cell(s->uniform.repetitions, k));
+    fprintf(
+        stream,
+        "KL: %.4f, against %.4f with the highest uniform precision within the budgets, K = %s\n",
+        s->learned.kl.value, s->uniform.kl.value, dp_count_cell(s->uniform.repetitions, k));
 }
 
 /* exp of the mean cross-entropy; NaN without labels. */
@@ -139,6 +140,13 @@ void dp_result_figure(dp_json *json, const char *key, const dp_figure *figure) {
     snprintf(interval, sizeof interval, "%s_interval", key);
     dp_json_number(json, key, figure->value);
     dp_json_pair(json, interval, figure->lower, figure->upper);
+}
+
+void dp_result_budget_json(dp_json *json, dp_budget active) {
+    if (active)
+        dp_json_text(json, "active_budget", dp_budget_words[active]);
+    else
+        dp_json_number(json, "active_budget", NAN);
 }
 
 void dp_result_rounding_json(dp_json *json, const dp_rounding *r) {

@@ -34,6 +34,9 @@ typedef enum dp_result_kind { DP_RESULT_CLEAN, DP_RESULT_NOISY, DP_RESULT_UNIFOR
 /** {"top1": ..., "top1_interval": [..., ...], ...} */
 void dp_result_json(dp_json *json, const char *key, const dp_measure *measure, dp_result_kind kind);
 
+/** "active_budget": "drop", ...; null where it is not known. */
+void dp_result_budget_json(dp_json *json, dp_budget active);
+
 /** "rounding": {...} */
 void dp_result_rounding_json(dp_json *json, const dp_rounding *rounding);
 

@@ -55,6 +55,12 @@ typedef struct dp_energy_budget {
     const char *text; /* as it was given */
 } dp_energy_budget;
 
+typedef struct dp_latency_budget {
+    dp_latency_unit unit;
+    double value;
+    const char *text; /* as it was given */
+} dp_latency_budget;
+
 typedef struct dp_grain {
     unsigned kind; /* DP_GRAIN_... */
     int tile;
@@ -72,15 +78,16 @@ typedef struct dp_settings {
     /* budgets; NaN where not given */
     double max_drop, max_loss;
     dp_energy_budget energy;
+    dp_latency_budget latency;
     /* how to learn and to measure */
     dp_grain granularity;
     dp_fixes fixes;
-    dp_words exclude;
+    dp_words exclude, groups;
     const char *search;
     int objective; /* 0: kl, 1: cross-entropy */
     int condition; /* as DP_CONDITION_... */
     double check_fraction, confidence;
-    double repetitions; /* NaN where not given */
+    double repetitions, min_repetitions, max_repetitions; /* NaN where not given */
     int trials, threads;
     uint64_t seed;
     /* what to print */

@@ -12,7 +12,7 @@
  *       inputs: 8                            required
  *       outputs: 0
  *       percentile: 99.99                    of the inputs' calibration; 100: min-max
- *       signed_inputs: false                 inputs may be negative
+ *       signed_inputs: false                 all inputs may be negative, so that they may be centred
  *     energy:                                required
  *       model: per-mac                       a row of energy.c; its parameters follow
  *       energy_per_mac_j: 1.0e-18

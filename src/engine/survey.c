@@ -220,6 +220,10 @@ static void take(dp_engine *e, const finding *found) {
     }
 }
 
+bool dp_engine_operand_signed(const dp_engine *e, int site, int operand) {
+    return e->sites[site].input[operand].low < 0;
+}
+
 static dp_status look(dp_engine *e, const dp_dataset *data, finding *found, dp_error *err) {
     int threads = dp_pool_threads(e->pool), groups = 0;
     survey s = {.engine = e};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Energy budgets: what they are in joules, whether they can be met, and the most precise schedule within one. */
+/* Energy budgets: what they are in joules, whether they can be met, and the most precise schedule within them and a latency. */
 #include <math.h>
 
 #include "learn/pipeline.h"
@@ -7,6 +7,7 @@
 
 double dp_budget_energy_j(const dp_pipeline *p) {
     const dp_learn_options *o = p->search.options;
+    if (o->energy_unit == DP_ENERGY_NONE) return INFINITY;
     if (o->energy_unit == DP_ENERGY_AJ_PER_MAC)
         return o->energy * 1e-18 * dp_engine_macs(p->search.engine);
     if (o->energy_unit == DP_ENERGY_OF_UNIFORM) return o->energy * p->uniform.measure.energy_j;
@@ -34,13 +35,43 @@ dp_status dp_budget_check_energy(const dp_pipeline *p, double budget_j, dp_error
         1e18 * most / macs);
 }
 
+dp_status dp_budget_start(dp_pipeline *p, dp_error *err) {
+    dp_status status = dp_budget_limit_time(&p->search, err);
+    bool known = p->search.options->energy_unit != DP_ENERGY_OF_UNIFORM;
+    return status == DP_OK && known ? dp_budget_check_energy(p, dp_budget_energy_j(p), err)
+                                    : status;
+}
+
+/* Under a limit of time levels have the energy that t gives them: look for the highest t with no more than is allowed. */
+static dp_status round_in_time(dp_pipeline *p, double variable_j, dp_error *err) {
+    const dp_units *u = &p->search.units;
+    dp_allocation allocation = {u, p->search.hardware, p->shape};
+    double low, high;
+    dp_relax_range(u, p->shape, &low, &high);
+    high = fmin(high, p->t * 2);
+    for (double t = high; high / low > 1 + 1e-6; t = sqrt(low * high)) {
+        dp_status status = dp_timed_levels(&allocation, t, p->learned.k, &p->learned.rounding, err);
+        if (status != DP_OK) return status;
+        bool fits = dp_units_energy(u, p->learned.k) <= variable_j * (1 + 1e-12);
+        if (fits && t == high) return DP_OK;
+        if (fits)
+            low = t;
+        else
+            high = t;
+    }
+    return dp_timed_levels(&allocation, low, p->learned.k, &p->learned.rounding, err);
+}
+
 static dp_status round_to_energy(dp_pipeline *p, double energy_j, dp_error *err) {
     dp_search *s = &p->search;
     double variable = energy_j - dp_budget_fixed_j(s);
     p->t = dp_relax_for_energy(&s->units, p->shape, variable);
     dp_relax_at(&s->units, p->shape, p->t, p->learned.k);
     dp_allocation allocation = {&s->units, s->hardware, p->shape};
-    return dp_round_within(&allocation, variable, p->learned.k, &p->learned.rounding, err);
+    dp_status status =
+        dp_round_within(&allocation, variable, p->learned.k, &p->learned.rounding, err);
+    if (status != DP_OK || !dp_timed_exceeds(&s->units, p->learned.k)) return status;
+    return round_in_time(p, variable, err);
 }
 
 /* The uniform precision that an energy is a share of; none that meets the loss means no such energy. */
@@ -66,7 +97,17 @@ static dp_status find_share(dp_pipeline *p, dp_error *err) {
         c->quantity == DP_DROP ? tried->drop_upper : tried->rise_upper, dp_criterion_unit(c));
 }
 
-dp_status dp_budget_energy(dp_pipeline *p, dp_error *err) {
+dp_budget dp_budget_active(const dp_pipeline *p) {
+    const dp_learn_options *o = p->search.options;
+    if (p->over_energy) return DP_BUDGET_ENERGY;
+    if (!p->has_learned) return DP_BUDGET_UNKNOWN;
+    bool hurried = !p->fell_back && dp_family_hurried(&p->search, p->shape, p->learned.t);
+    if (hurried) return DP_BUDGET_LATENCY;
+    if (dp_budget_loss(o)) return p->learned.active == DP_DROP ? DP_BUDGET_DROP : DP_BUDGET_LOSS;
+    return o->energy_unit != DP_ENERGY_NONE ? DP_BUDGET_ENERGY : DP_BUDGET_LATENCY;
+}
+
+dp_status dp_budget_within(dp_pipeline *p, dp_error *err) {
     dp_search *s = &p->search;
     if (s->options->energy_unit == DP_ENERGY_OF_UNIFORM) {
         dp_status status = find_share(p, err);
@@ -82,6 +123,7 @@ dp_status dp_budget_energy(dp_pipeline *p, dp_error *err) {
     if (status == DP_OK) status = dp_accept_measure(s, &p->learned, err);
     if (status != DP_OK) return status;
     p->has_learned = p->learned.passed = true;
+    p->learned.t = p->t;
     dp_result_energy(s, p->learned.k, &p->learned.measure);
     return p->has_uniform ? DP_OK : dp_uniform_within(p, budget, err);
 }

@@ -16,8 +16,10 @@ bool dp_budget_loss(const dp_learn_options *o) {
 }
 
 dp_status dp_check_options(const dp_learn_options *o, dp_error *err) {
-    if (!dp_budget_loss(o) && o->energy_unit == DP_ENERGY_NONE)
-        return dp_fail(err, DP_ERANGE, "no budget: a drop, a loss or an energy is asked for");
+    if (!dp_budget_loss(o) && o->energy_unit == DP_ENERGY_NONE &&
+        o->latency_unit == DP_LATENCY_NONE)
+        return dp_fail(err, DP_ERANGE,
+                       "no budget: a drop, a loss, an energy or a latency is asked for");
     if (dp_budget_given(o->max_drop) && !(o->max_drop > 0 && o->max_drop <= 100))
         return dp_fail(err, DP_ERANGE, "max-drop %g: more than 0, at most 100 points", o->max_drop);
     if (dp_budget_given(o->max_loss) && !(o->max_loss > 0 && isfinite(o->max_loss)))
@@ -25,6 +27,9 @@ dp_status dp_check_options(const dp_learn_options *o, dp_error *err) {
     if (o->energy_unit != DP_ENERGY_NONE && !(o->energy > 0 && isfinite(o->energy)))
         return dp_fail(err, DP_ERANGE, "an energy budget of %g: more than 0 is asked for",
                        o->energy);
+    if (o->latency_unit != DP_LATENCY_NONE && !(o->latency > 0 && isfinite(o->latency)))
+        return dp_fail(err, DP_ERANGE, "a latency budget of %g: more than 0 is asked for",
+                       o->latency);
     if (o->trials < 1 || o->trials > 100000)
         return dp_fail(err, DP_ERANGE, "%d trials: 1 to 100000 are allowed", o->trials);
     if (!(o->confidence > 0.5 && o->confidence < 1))

@@ -83,9 +83,21 @@ static dp_status judge(const group *g, const plan *p, double *left, dp_error *er
     return DP_OK;
 }
 
+/* The core can take what is below zero there: it says so, or it has to as things are. */
+static bool takes_signs(const dp_choice_rules *rules, const dp_engine *e, int site, int operand) {
+    return rules->hardware->signed_inputs || dp_engine_operand_signed(e, site, operand);
+}
+
+static bool asks_to_centre(const group *g) {
+    bool asked = g->rules->centre;
+    for (int i = 0; i < g->readers.count; i++) asked = asked && g->can[i]->centre;
+    return asked;
+}
+
 static bool may_centre(const group *g) {
-    bool may = g->rules->centre && g->rules->hardware->signed_inputs;
-    for (int i = 0; i < g->readers.count; i++) may = may && g->can[i]->centre;
+    bool may = asks_to_centre(g);
+    for (int i = 0; i < g->readers.count; i++)
+        may = may && takes_signs(g->rules, g->readers.engine, g->readers.sites[i], 0);
     return may;
 }
 
@@ -173,6 +185,7 @@ static dp_status choose_group(group *g, dp_choice *out, dp_error *err) {
     g->alpha = dp_alloc(inputs, sizeof *g->alpha);
     dp_status status =
         g->mu && g->alpha ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory for vectors");
+    if (asks_to_centre(g) && !may_centre(g)) out->unsigned_sites += g->readers.count;
     if (status == DP_OK) status = best_plan(g, &best, err);
     if (status == DP_OK) status = make(g, &best, DP_EXPECT_ALL, &v, err);
     for (int i = 0; status == DP_OK && (v.mu || v.alpha) && i < g->readers.count; i++)
@@ -220,8 +233,11 @@ static int gather(const survey *s, int first, int *members, const dp_conditionab
 
 /* Products of attention: all that may be centred; condition.c looks at what comes of it. */
 static dp_status choose_positions(const survey *s, int site, dp_choice *out, dp_error *err) {
-    bool centre = s->rules->centre && s->rules->hardware->signed_inputs;
-    if (!s->can[site]->positions || !centre) return DP_OK;
+    if (!s->can[site]->positions || !s->rules->centre) return DP_OK;
+    if (!takes_signs(s->rules, s->engine, site, 1)) {
+        out->unsigned_sites++;
+        return DP_OK;
+    }
     dp_conditioned_site made = {.site = s->can[site]->site, .positions = true};
     return add(out, site, &made, 1, err);
 }
@@ -264,8 +280,8 @@ static void compact(dp_choice *c) {
 dp_status dp_choose(dp_choice *out, const dp_engine *e, const dp_choice_rules *rules,
                     dp_error *err) {
     size_t count = (size_t)dp_engine_site_count(e);
-    *out = (dp_choice){{(int)count, dp_alloc(count, sizeof *out->list.sites)},
-                       dp_alloc(count, sizeof *out->noise)};
+    *out = (dp_choice){.list = {(int)count, dp_alloc(count, sizeof *out->list.sites)},
+                       .noise = dp_alloc(count, sizeof *out->noise)};
     survey s = {e, rules, dp_alloc(count, sizeof *s.can)};
     int *members = dp_alloc(count, sizeof *members);
     bool *done = dp_alloc(count, sizeof *done);

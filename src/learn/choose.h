@@ -11,6 +11,7 @@
 typedef struct dp_choice {
     dp_conditioning list; /* in execution order */
     double *noise;        /* [list.count] expected variance, in parts of what it was */
+    int unsigned_sites; /* not centred, because neither the hardware nor what they read has signs */
 } dp_choice;
 
 void dp_choice_clear(dp_choice *choice);

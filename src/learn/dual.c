@@ -9,12 +9,17 @@
 /* Prices nearer to each other than this are one: units that are alike tie in spite of rounding errors. */
 static const double same_price = 1e-13;
 
+/* What is fixed may lie outside the range that is left to the others. */
+static double within(const dp_levels_problem *p, int i, double level) {
+    return fmin(fmax(level, p->units->low[i]), p->units->high[i]);
+}
+
 double dp_dual_next(const dp_levels_problem *p, int i, double level) {
-    return fmin(dp_level_next(p->hardware, level), p->units->high[i]);
+    return within(p, i, dp_level_next(p->hardware, level));
 }
 
 double dp_dual_previous(const dp_levels_problem *p, int i, double level) {
-    return fmax(dp_level_previous(p->hardware, level), p->units->low[i]);
+    return within(p, i, dp_level_previous(p->hardware, level));
 }
 
 double dp_dual_loss(const dp_levels_problem *p, const double *k) {
@@ -27,8 +32,7 @@ double dp_dual_loss(const dp_levels_problem *p, const double *k) {
 static double level_at(const dp_levels_problem *p, int i, double price) {
     double cost = p->units->cost_j[i], worth = price * p->weight[i];
     if (!(cost > 0)) return worth > 0 ? p->units->high[i] : p->units->low[i];
-    double k = fmin(fmax(sqrt(worth / cost), p->units->low[i]), p->units->high[i]);
-    double below = fmax(dp_level_at_most(p->hardware, k), p->units->low[i]);
+    double below = within(p, i, dp_level_at_most(p->hardware, within(p, i, sqrt(worth / cost))));
     double above = dp_dual_next(p, i, below);
     return worth > cost * below * above ? above : below; /* worth (1/b - 1/a) > cost (a - b) */
 }

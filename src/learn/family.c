@@ -20,7 +20,10 @@ dp_status dp_family_levels(dp_search *s, const dp_family *f, double t, double *k
     if (f->shape) {
         dp_relax_at(&s->units, f->shape, t, k);
         dp_allocation allocation = {&s->units, s->hardware, f->shape};
-        return dp_round_levels(&allocation, k, rounding ? rounding : &unused, err);
+        if (!rounding) rounding = &unused;
+        dp_status status = dp_round_levels(&allocation, k, rounding, err);
+        if (status != DP_OK || !dp_timed_exceeds(&s->units, k)) return status;
+        return dp_timed_levels(&allocation, t, k, rounding, err);
     }
     if (rounding) *rounding = dp_round_nothing();
     double level = dp_level_at_least(s->hardware, t * (1 - 1e-9));
@@ -34,7 +37,35 @@ void dp_family_range(const dp_search *s, const dp_family *f, double *low, double
         return;
     }
     *low = s->hardware->repetitions_min;
-    *high = s->hardware->repetitions_max;
+    *high = dp_family_most(s);
+}
+
+static void spread_level(const dp_units *u, double level, double *k) {
+    for (int i = 0; i < u->count; i++) k[i] = u->fixed[i] ? u->low[i] : level;
+}
+
+double dp_family_most(const dp_search *s) {
+    double low = s->hardware->repetitions_min, high = s->hardware->repetitions_max;
+    const dp_units *u = &s->units;
+    spread_level(u, high, u->scratch);
+    if (!dp_timed_exceeds(u, u->scratch)) return high;
+    while (high / low > 1 + 1e-12) {
+        double k = sqrt(low * high);
+        spread_level(u, k, u->scratch);
+        if (dp_timed_exceeds(u, u->scratch))
+            high = k;
+        else
+            low = k;
+    }
+    if (s->hardware->levels == DP_LEVELS_CONTINUOUS) return low;
+    return dp_level_at_most(s->hardware, low * (1 + 1e-9));
+}
+
+bool dp_family_hurried(const dp_search *s, const double *shape, double t) {
+    dp_units unlimited = s->units;
+    unlimited.most_operations = 0;
+    dp_relax_at(&unlimited, shape, t, s->units.scratch);
+    return dp_timed_exceeds(&s->units, s->units.scratch);
 }
 
 void dp_search_count(dp_search *s, int64_t samples, int cost) {

@@ -9,11 +9,14 @@
 #include <string.h>
 
 #include "learn/pipeline.h"
+#include "learn/range.h"
 #include "learn/result.h"
 
 void dp_learn_defaults(dp_learn_options *o) {
     *o = (dp_learn_options){.max_drop = NAN,
                             .max_loss = NAN,
+                            .min_repetitions = NAN,
+                            .max_repetitions = NAN,
                             .granularity = DP_GRAIN_LAYER,
                             .condition = DP_CONDITION_BOTH,
                             .trials = 4,
@@ -46,11 +49,12 @@ static void fall_back(dp_pipeline *p) {
     p->learned = p->uniform;
     p->learned.k = k;
     p->learned.checks = checks;
+    p->fell_back = true;
 }
 
 static dp_status run(dp_pipeline *p, dp_error *err) {
     const dp_learn_options *o = p->search.options;
-    if (!dp_budget_loss(o)) return dp_budget_energy(p, err);
+    if (!dp_budget_loss(o)) return dp_budget_within(p, err);
     dp_status status = learn_for_loss(p, err);
     if (status == DP_OK) status = dp_uniform_match(p, dp_uniform_guess(p), err);
     if (status == DP_EBUDGET && p->has_learned) status = DP_OK; /* uniform alone cannot meet it */
@@ -61,6 +65,7 @@ static dp_status run(dp_pipeline *p, dp_error *err) {
     double budget = dp_budget_energy_j(p);
     status = dp_budget_check_energy(p, budget, err);
     if (status != DP_OK || p->learned.measure.energy_j <= budget * (1 + 1e-12)) return status;
+    p->over_energy = true;
     return dp_fail(
         err, DP_EUNMET,
         "the loss budget needs %.4g J a sample, the energy budget allows %.4g J: energy is "
@@ -71,12 +76,14 @@ static dp_status run(dp_pipeline *p, dp_error *err) {
 static dp_status finish(dp_pipeline *p, dp_schedule *out, dp_status status, dp_error *err) {
     const dp_search *s = &p->search;
     bool unmet = status == DP_EUNMET || (status == DP_OK && !p->learned.passed);
-    if (status == DP_OK && unmet)
+    if (status == DP_OK && unmet) {
         dp_fail(
             err, DP_EUNMET,
             "the check set did not certify the budget after %d looks; the most precise schedule "
             "tried is kept",
             p->learned.checks);
+        dp_budget_blame_time(s, DP_EUNMET, err);
+    }
     if (!p->has_learned) { /* cancelled: round what there is */
         dp_family family = {p->shape};
         dp_status rounded = dp_family_levels(&p->search, &family, p->t, p->learned.k, NULL, err);
@@ -90,6 +97,7 @@ static dp_status finish(dp_pipeline *p, dp_schedule *out, dp_status status, dp_e
                         .uniform = p->has_uniform ? &p->uniform : NULL,
                         .clean = &p->clean,
                         .choice = &p->condition.choice,
+                        .active = dp_budget_active(p),
                         .status = status == DP_ECANCELLED ? "interrupted"
                                   : unmet                 ? "unmet"
                                   : uniform               ? "uniform"
@@ -102,11 +110,12 @@ static dp_status finish(dp_pipeline *p, dp_schedule *out, dp_status status, dp_e
 static dp_status learn(dp_pipeline *p, dp_schedule *out, dp_error *err) {
     dp_search *s = &p->search;
     dp_status status = dp_check_options(s->options, err);
+    if (status == DP_OK) status = dp_range_narrow(&p->narrowed, s->device, s->options, err);
     if (status != DP_OK) return status;
     dp_check_criteria(s);
     status = dp_refiner_find(s->options->search, &p->refiner, err);
     if (status == DP_OK) status = dp_check_data(s, err);
-    if (status == DP_OK) status = dp_pipeline_start(p, s->hardware, err);
+    if (status == DP_OK) status = dp_pipeline_start(p, err);
     if (status == DP_OK) status = run(p, err);
     bool keep = status == DP_OK || ((status == DP_ECANCELLED || status == DP_EUNMET) && p->relaxed);
     return keep ? finish(p, out, status, err) : status;
@@ -119,7 +128,8 @@ dp_status dp_learn(dp_schedule *out, const dp_graph *graph, const dp_hardware *h
     dp_pipeline p = {.graph = graph};
     dp_search *s = &p.search;
     s->options = options;
-    s->hardware = hardware;
+    s->device = hardware;
+    s->hardware = &p.narrowed;
     s->learn = (dp_half){.data = data[0], .samples = dp_dataset_count(data[0])};
     s->check = (dp_half){.data = data[1], .samples = dp_dataset_count(data[1])};
     dp_status status = learn(&p, out, err);

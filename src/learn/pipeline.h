@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One run of learning: what its stages hand on. learn.c has their order; check.c, setup.c, shape.c, uniform.c and budget.c are
+ * One run of learning: what its stages hand on. learn.c has their order; check.c, setup.c, shape.c, uniform.c and budget*.c are
  * the stages that are not a method of their own.
  */
 #ifndef DP_LEARN_PIPELINE_H
@@ -13,6 +13,7 @@
 typedef struct dp_pipeline {
     dp_search search;
     const dp_graph *graph;
+    dp_hardware narrowed;   /* the search's hardware */
     dp_condition condition; /* its graph, if there is one, is what the engine runs */
     const dp_refiner *refiner;
     double *shape; /* [units] */
@@ -21,6 +22,8 @@ typedef struct dp_pipeline {
     dp_measure clean;
     bool relaxed; /* shape and t mean something */
     bool has_learned, has_uniform;
+    bool fell_back;   /* the learned precision is the uniform one */
+    bool over_energy; /* the loss needs more than the energy budget allows */
 } dp_pipeline;
 
 /* ---- check.c ---- */
@@ -43,7 +46,7 @@ dp_status dp_check_data(const dp_search *s, dp_error *err);
 /* ---- setup.c ---- */
 
 /** Engine, units, survey and clean outputs. Errors: as dp_learn. */
-dp_status dp_pipeline_start(dp_pipeline *p, const dp_hardware *hardware, dp_error *err);
+dp_status dp_pipeline_start(dp_pipeline *p, dp_error *err);
 
 /** Free what a run holds, half-built or whole. */
 void dp_pipeline_stop(dp_pipeline *p);
@@ -74,12 +77,12 @@ dp_status dp_uniform_accept(dp_pipeline *p, double t, dp_error *err);
 /** Likewise, from where it diverges from the clean output as much as the learned one. */
 dp_status dp_uniform_match(dp_pipeline *p, double guess, dp_error *err);
 
-/** The highest uniform level within an energy, measured on the check set. */
+/** The highest uniform level within an energy and the limit of time, measured on the check set. */
 dp_status dp_uniform_within(dp_pipeline *p, double energy_j, dp_error *err);
 
 /* ---- budget.c ---- */
 
-/** The energy budget in joules a sample; a share of uniform asks for a uniform precision. */
+/** The energy budget in joules a sample, INFINITY: none; a share of uniform asks for a uniform precision. */
 double dp_budget_energy_j(const dp_pipeline *p);
 
 /** Joules that do not depend on repetitions. */
@@ -88,7 +91,21 @@ double dp_budget_fixed_j(const dp_search *s);
 /** Errors: DP_EBUDGET with the feasible range. */
 dp_status dp_budget_check_energy(const dp_pipeline *p, double budget_j, dp_error *err);
 
-/** The most precise schedule within the energy budget. */
-dp_status dp_budget_energy(dp_pipeline *p, dp_error *err);
+/** Before the long work: what arithmetic tells of energy and latency. Errors: DP_EBUDGET with the feasible range, DP_ERANGE. */
+dp_status dp_budget_start(dp_pipeline *p, dp_error *err);
+
+/** The most precise schedule within the budgets of energy and latency. */
+dp_status dp_budget_within(dp_pipeline *p, dp_error *err);
+
+/** Which budget decided about the learned precision. */
+dp_budget dp_budget_active(const dp_pipeline *p);
+
+/* ---- budget_time.c ---- */
+
+/** Give the units their limit of time. Errors: DP_EBUDGET with the feasible range; DP_ERANGE: the hardware has no seconds. */
+dp_status dp_budget_limit_time(dp_search *s, dp_error *err);
+
+/** Add to a message about a loss that is out of reach, where that is because of the latency, that it is; else leave it. */
+dp_status dp_budget_blame_time(const dp_search *s, dp_status status, dp_error *err);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "learn/timed.h"
+
 /* A unit without measurable sensitivity still gets this share of the mean, so that no estimate of zero starves it. */
 static const double least_share = 1e-3;
 
@@ -25,6 +27,7 @@ static double within(double k, double low, double high) {
 
 void dp_relax_at(const dp_units *u, const double *shape, double t, double *k) {
     for (int i = 0; i < u->count; i++) k[i] = within(t * shape[i], u->low[i], u->high[i]);
+    if (dp_timed_exceeds(u, k)) dp_timed_relax(u, shape, t, k);
 }
 
 void dp_relax_range(const dp_units *u, const double *shape, double *low, double *high) {
@@ -36,29 +39,26 @@ void dp_relax_range(const dp_units *u, const double *shape, double *low, double 
         *high = fmax(*high, u->high[i] / shape[i]);
     }
     if (*low > *high) *low = *high = 1; /* everything is fixed */
+    if (u->most_operations > 0) *high = dp_timed_highest(u, shape, *low, *high);
 }
 
-static double energy_at(const dp_units *u, const double *shape, double t) {
-    double sum = 0;
-    for (int i = 0; i < u->count; i++)
-        sum += u->cost_j[i] * within(t * shape[i], u->low[i], u->high[i]);
-    return sum;
+static double energy_at(const dp_units *u, const double *k) {
+    return dp_units_energy(u, k);
 }
 
-static double minus_loss_at(const dp_units *u, const double *shape, double t) {
-    double sum = 0;
-    for (int i = 0; i < u->count; i++) sum -= u->s[i] / within(t * shape[i], u->low[i], u->high[i]);
-    return sum;
+static double minus_loss_at(const dp_units *u, const double *k) {
+    return -dp_units_loss(u, k);
 }
 
 /* Both functions rise with t: bisect log t until neighbouring doubles would not matter to any K. */
 static double rising_root(const dp_units *u, const double *shape,
-                          double (*f)(const dp_units *, const double *, double), double target) {
+                          double (*f)(const dp_units *, const double *), double target) {
     double low, high;
     dp_relax_range(u, shape, &low, &high);
     while (high / low > 1 + 1e-12) {
         double t = sqrt(low * high);
-        if (f(u, shape, t) < target)
+        dp_relax_at(u, shape, t, u->scratch);
+        if (f(u, u->scratch) < target)
             low = t;
         else
             high = t;

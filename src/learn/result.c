@@ -41,8 +41,9 @@ void dp_result_energy(const dp_search *s, const double *k, dp_measure *m) {
     dp_result_channel_energy(s->engine, s->repetitions, m);
 }
 
-static void granularity_name(const dp_learn_options *o, const dp_site_info *site, dp_layer *layer) {
-    if (o->granularity == DP_GRAIN_LAYER || site->channels == 1)
+static void granularity_name(const dp_learn_options *o, const dp_site_info *site, bool grouped,
+                             dp_layer *layer) {
+    if (o->granularity == DP_GRAIN_LAYER || site->channels == 1 || grouped)
         snprintf(layer->granularity, sizeof layer->granularity, "layer");
     else if (o->granularity == DP_GRAIN_CHANNEL)
         snprintf(layer->granularity, sizeof layer->granularity, "channel");
@@ -66,7 +67,10 @@ static bool fill_layer(dp_layer *layer, const dp_search *s, int index, const dou
                                                              : dp_units_width(s->options, site);
     layer->count = (int)((site->channels + width - 1) / width);
     layer->repetitions = dp_alloc((size_t)layer->count, sizeof *layer->repetitions);
+    int group = s->units.group[index];
+    if (group >= 0) layer->group = dp_strdup(s->options->groups[group]);
     if (!dp_explain_site(layer, site, index) || !layer->repetitions) return false;
+    if (group >= 0 && !layer->group) return false;
     for (int i = 0; i < layer->count; i++)
         layer->repetitions[i] = s->repetitions[site->first_channel + i * width];
     dp_explain_layer(layer, site, &(dp_channel_facts){s->repetitions, s->s, variance});
@@ -84,7 +88,8 @@ static bool fill_layers(dp_schedule *out, const dp_search *s, const double *k) {
         dp_units_spread(&s->units, k, s->repetitions);
     }
     for (int i = 0; done && i < out->n_layers; i++) {
-        granularity_name(s->options, dp_engine_site(s->engine, i), &out->layers[i]);
+        granularity_name(s->options, dp_engine_site(s->engine, i), s->units.group[i] >= 0,
+                         &out->layers[i]);
         done = fill_layer(&out->layers[i], s, i, variance);
     }
     dp_free(variance);
@@ -93,7 +98,7 @@ static bool fill_layers(dp_schedule *out, const dp_search *s, const double *k) {
 
 /* What the check set could resolve: each side's budget is met somewhere between its dearest failure and its pass. */
 static dp_figure saving_of(const dp_result *r) {
-    if (!r->learned || !r->uniform) return (dp_figure){NAN, NAN, NAN};
+    if (!r->learned || !r->uniform || !r->uniform->passed) return (dp_figure){NAN, NAN, NAN};
     double learned = r->learned->measure.energy_j, uniform = r->uniform->measure.energy_j;
     double fixed = learned - dp_units_energy(&r->search->units, r->learned->k);
     double learned_low = r->learned->energy_failed_j + fixed;
@@ -145,9 +150,10 @@ dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_r
                              dp_error *err) {
     memset(out, 0, sizeof *out);
     const dp_search *s = r->search;
-    out->hardware = *s->hardware;
+    out->hardware = *s->device;
     out->learn_count = s->learn.samples;
     out->check_count = s->check.samples;
+    out->active = r->active;
     out->confidence = s->options->confidence;
     out->checks_uniform = r->uniform ? r->uniform->checks : 0;
     out->checks = (r->learned ? r->learned->checks : 0) + out->checks_uniform;
@@ -158,6 +164,7 @@ dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_r
     out->saving = saving_of(r);
     out->rounding = r->learned ? r->learned->rounding : dp_round_nothing();
     if (!r->learned) dp_result_energy(s, r->k, &out->learned);
+    out->unsigned_sites = r->choice->unsigned_sites;
     if (fill_origin(out, graph, r) && fill_conditioning(out, r->choice) &&
         fill_layers(out, s, r->k))
         return DP_OK;

@@ -12,6 +12,7 @@ typedef struct dp_result {
     const dp_acceptance *learned, *uniform; /* NULL: not measured */
     const dp_measure *clean;
     const dp_choice *choice; /* what was done to the operands */
+    dp_budget active;
     const char *status;
 } dp_result;
 

@@ -9,6 +9,7 @@
 #include "learn/criterion.h"
 #include "learn/relax.h"
 #include "learn/round.h"
+#include "learn/timed.h"
 
 typedef struct dp_half {
     const dp_dataset *data;
@@ -19,9 +20,10 @@ typedef struct dp_half {
 
 typedef struct dp_search {
     const dp_learn_options *options;
-    const dp_hardware *hardware;
-    const char *name;  /* of the search, as the schedule has it */
-    dp_error obstacle; /* DP_OK, or why it is not the one that was asked for */
+    const dp_hardware *device;   /* as its file has it: for fixed sites and the schedule */
+    const dp_hardware *hardware; /* with the range of repetitions that the options leave */
+    const char *name;            /* of the search, as the schedule has it */
+    dp_error obstacle;           /* DP_OK, or why it is not the one that was asked for */
     dp_engine *engine;
     dp_half learn, check;
     dp_criterion criteria[DP_QUANTITIES]; /* loss budgets: all of them have to be met */
@@ -45,6 +47,12 @@ void dp_family_relaxed(const dp_search *s, const dp_family *f, double t, double 
 /** The member at t in levels the hardware has; rounding is NULL or receives the gap. Errors: DP_EMEMORY. */
 dp_status dp_family_levels(dp_search *s, const dp_family *f, double t, double *k,
                            dp_rounding *rounding, dp_error *err);
+
+/** The highest level that uniform precision may have within the limit of time. */
+double dp_family_most(const dp_search *s);
+
+/** The limit of time is active at t: without it the member of this shape would have other repetitions. Shapes: shape [units]. */
+bool dp_family_hurried(const dp_search *s, const double *shape, double t);
 
 /** The t beyond which nothing changes: all units at their highest; below `low` all are at their lowest. */
 void dp_family_range(const dp_search *s, const dp_family *f, double *low, double *high);

@@ -52,11 +52,12 @@ static dp_status measure_clean(dp_pipeline *p, dp_error *err) {
     return dp_criterion_measure(&p->search.criteria[0], &outcome, &p->clean, err);
 }
 
-dp_status dp_pipeline_start(dp_pipeline *p, const dp_hardware *hardware, dp_error *err) {
+dp_status dp_pipeline_start(dp_pipeline *p, dp_error *err) {
     dp_search *s = &p->search;
     const dp_learn_options *o = s->options;
     dp_status status = dp_condition_open(&p->condition, s, p->graph, err);
-    if (status == DP_OK) status = dp_units_create(&s->units, s->engine, hardware, o, err);
+    if (status == DP_OK) status = dp_units_create(&s->units, s->engine, s->device, o, err);
+    if (status == DP_OK) status = dp_budget_start(p, err);
     if (status == DP_OK) status = allocate(p, err);
     if (status == DP_OK) status = dp_condition_find(&p->condition, s, p->graph, err);
     if (status == DP_OK) status = open_half(s, &s->learn, err);

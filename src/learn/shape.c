@@ -9,6 +9,9 @@
 /* Of log t, where acceptance begins; it settles the rest. */
 static const double tolerance = 0.25;
 
+/* An excess over the budget up to which the two halves may disagree about it. */
+static const double near_miss = 1.25;
+
 /* A first guess of the loss at which a budget is just met: for drops, about 5 hundredths of a nat a point that may be lost. */
 static double likely_loss(const dp_search *s) {
     double loss = INFINITY;
@@ -45,12 +48,43 @@ dp_status dp_shape_scale_of(dp_search *s, const dp_family *family, double guess,
                             dp_error *err) {
     int quarter = (s->options->trials + 3) / 4; /* of a check's draws */
     dp_scale scale = {.guess = guess, .tolerance = tolerance, .trials = quarter};
-    return dp_scale_find(s, family, &scale, t, err);
+    return dp_budget_blame_time(s, dp_scale_find(s, family, &scale, t, err), err);
 }
 
+/* How far the learn set's bound at the highest precision is beyond the budget, in parts of it. */
+static dp_status excess_at_most(dp_pipeline *p, double most, double *excess, dp_error *err) {
+    dp_search *s = &p->search;
+    dp_family family = {p->shape};
+    uint32_t trials[2] = {s->next_trial, (uint32_t)(s->options->trials + 1) / 2};
+    dp_answer answer;
+    s->next_trial += trials[1];
+    dp_family_relaxed(s, &family, most, s->k);
+    dp_status status = dp_search_evaluate(s, &s->learn, s->k, trials, err);
+    if (status != DP_OK) return status;
+    dp_outcome outcome = {.clean = dp_reference_scores(s->learn.reference),
+                          .noisy = s->learn.scores,
+                          .samples = s->learn.samples,
+                          .trials = (int)trials[1]};
+    status =
+        dp_criteria_judge(s->criteria, s->n_criteria, &outcome, s->check.samples, &answer, err);
+    *excess = answer.excess;
+    return status;
+}
+
+/* What the learn set misses by little is left to the check set, which may say otherwise. */
 dp_status dp_shape_scale(dp_pipeline *p, dp_error *err) {
     dp_family family = {p->shape};
-    return dp_shape_scale_of(&p->search, &family, p->t, &p->t, err);
+    dp_error why = {DP_OK, ""};
+    dp_status status = dp_shape_scale_of(&p->search, &family, p->t, &p->t, &why);
+    double low, most, excess;
+    if (status == DP_EBUDGET) {
+        dp_family_range(&p->search, &family, &low, &most);
+        status = excess_at_most(p, most, &excess, err);
+        if (status != DP_OK) return status;
+        p->t = most;
+        status = excess <= near_miss ? DP_OK : DP_EBUDGET;
+    }
+    return status == DP_OK ? DP_OK : dp_fail(err, status, "%s", why.text);
 }
 
 /* After a change of shape: as far from the clean output as before, and no farther than the budget allowed then. */

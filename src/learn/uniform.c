@@ -43,11 +43,12 @@ dp_status dp_uniform_within(dp_pipeline *p, double energy_j, dp_error *err) {
             ones += s->units.cost_j[i];
     }
     double level = dp_level_at_most(s->hardware, (energy_j - fixed) / ones * (1 + 1e-12));
+    level = fmin(level, dp_family_most(s));
     for (int i = 0; i < s->units.count; i++)
         p->uniform.k[i] = s->units.fixed[i] ? s->units.low[i] : level;
     dp_status status = dp_accept_measure(s, &p->uniform, err);
     if (status != DP_OK) return status;
-    p->has_uniform = true;
+    p->has_uniform = p->uniform.passed = true;
     dp_result_energy(s, p->uniform.k, &p->uniform.measure);
     p->uniform.measure.repetitions = level;
     return DP_OK;

@@ -31,6 +31,7 @@ const dp_measure_field dp_measure_fields[] = {
     {NULL, 0, false, false},
 };
 
+const char *const dp_budget_words[] = {"", "drop", "loss", "energy", "latency", NULL};
 const char *const dp_rounding_words[] = {"energy_j", "loss", NULL};
 const char *const dp_figure_names[3] = {"value", "lower", "upper"};
 
@@ -61,6 +62,7 @@ static void clear_layer(dp_layer *layer) {
     dp_free(layer->op);
     dp_free(layer->weight);
     dp_free(layer->module);
+    dp_free(layer->group);
     dp_free(layer->repetitions);
 }
 

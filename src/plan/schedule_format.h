@@ -21,6 +21,9 @@ extern const dp_measure_field dp_measure_fields[];
 /** value, lower, upper. */
 extern const char *const dp_figure_names[3];
 
+/** As dp_budget; the first one is empty. */
+extern const char *const dp_budget_words[];
+
 /** What rounding minimised: energy_j, loss; NULL at the end. */
 extern const char *const dp_rounding_words[];
 

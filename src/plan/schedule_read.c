@@ -102,6 +102,9 @@ static void read_result(dp_yaml_node *root, dp_schedule *out) {
     dp_yaml_node *status = dp_yaml_need(result, "status");
     out->status = dp_strdup(status_words[dp_yaml_choice(status, status_words, 0)]);
     if (!out->status) dp_yaml_no_memory(status);
+    dp_yaml_node *active = dp_yaml_find(result, "active_budget");
+    if (active && !dp_yaml_is_null(active))
+        out->active = (dp_budget)(1 + dp_yaml_choice(active, dp_budget_words + 1, 0));
     out->confidence = dp_yaml_number(dp_yaml_need(result, "confidence"), 0, 1, 0);
     out->checks = read_int(dp_yaml_need(result, "checks"), 0, INT_MAX);
     dp_yaml_node *uniform = dp_yaml_find(result, "checks_uniform");
@@ -150,6 +153,29 @@ static void read_account(dp_yaml_node *map, dp_layer *out) {
     out->at_max = (int)dp_yaml_integer(dp_yaml_find(map, "at_max"), 0, (uint64_t)out->count, 0);
 }
 
+/* Only layers that are in a group have one. */
+static void read_group(dp_yaml_node *node, dp_layer *out) {
+    if (!node) return;
+    out->group = read_text(node);
+    if (out->group && !*out->group) dp_yaml_fault(node, "the glob of a group is expected");
+    if (strcmp(out->granularity, "layer") != 0)
+        dp_yaml_fault(node, "layers of a group have one number; granularity is '%s'",
+                      out->granularity);
+}
+
+/* A group's layers have the same repetitions. */
+static void check_group(dp_yaml_node *map, const dp_schedule *s, const dp_layer *layer) {
+    for (const dp_layer *other = s->layers; layer->group && other < layer; other++) {
+        if (!other->group || strcmp(other->group, layer->group) != 0) continue;
+        if (!other->repetitions || !layer->repetitions) return;
+        if (other->repetitions[0] == layer->repetitions[0]) return;
+        dp_yaml_fault(dp_yaml_need(map, "repetitions"),
+                      "%g repetitions, but layer '%s' of the same group '%s' has %g",
+                      layer->repetitions[0], other->name, layer->group, other->repetitions[0]);
+        return;
+    }
+}
+
 static void read_layer(dp_yaml_node *map, int least_index, dp_layer *out) {
     out->name = read_text(dp_yaml_need(map, "name"));
     out->index = read_int(dp_yaml_need(map, "index"), least_index, MAX_INDEX);
@@ -164,6 +190,7 @@ static void read_layer(dp_yaml_node *map, int least_index, dp_layer *out) {
     if (out->count == 0)
         dp_yaml_fault(granularity, "'%s' where layer, channel or tile:N is expected",
                       out->granularity);
+    read_group(dp_yaml_find(map, "group"), out);
     read_plan(dp_yaml_need(map, "repetitions"), out);
     out->energy_j = read_measured(dp_yaml_need(map, "energy_j"));
     out->enob = read_measured(dp_yaml_need(map, "enob"));
@@ -181,6 +208,7 @@ static void read_layers(dp_yaml_node *list, dp_schedule *out) {
     for (int next_index = 0; entry; entry = dp_yaml_next(entry)) {
         dp_layer *layer = &out->layers[out->n_layers++];
         read_layer(entry, next_index, layer);
+        check_group(entry, out, layer);
         next_index = layer->index + 1;
     }
 }

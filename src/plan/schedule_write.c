@@ -74,6 +74,10 @@ static void write_result(dp_yaml_writer *w, const dp_schedule *s, bool whole) {
     dp_yaml_put_string(w, "goal", s->goal);
     dp_yaml_open(w, "result");
     dp_yaml_put_string(w, "status", s->status);
+    if (s->active == DP_BUDGET_UNKNOWN)
+        dp_yaml_put_number(w, "active_budget", NAN, false);
+    else
+        dp_yaml_put_string(w, "active_budget", dp_budget_words[s->active]);
     dp_yaml_put_number(w, "confidence", s->confidence, false);
     dp_yaml_put_integer(w, "checks", (uint64_t)s->checks);
     dp_yaml_put_integer(w, "checks_uniform", (uint64_t)s->checks_uniform);
@@ -96,6 +100,7 @@ static void write_layer(dp_yaml_writer *w, const dp_layer *layer, bool whole) {
     dp_yaml_put_number(w, "macs", layer->macs, true);
     dp_yaml_put_integer(w, "channels", (uint64_t)layer->channels);
     dp_yaml_put_string(w, "granularity", layer->granularity);
+    if (layer->group) dp_yaml_put_string(w, "group", layer->group);
     if (!strcmp(layer->granularity, "layer"))
         dp_yaml_put_number(w, "repetitions", layer->repetitions[0], whole);
     else
