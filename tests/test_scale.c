@@ -263,7 +263,7 @@ static double whole_look(bench *b, const double *k, double t) {
     dp_panel panel;
     dp_look look;
     ck_dp_ok(dp_panel_open(&panel, &b->s, &err));
-    ck_dp_ok(dp_panel_ask(&panel, k, t, true, &look, &err));
+    ck_dp_ok(dp_panel_ask(&panel, k, t, DP_ASK_ALL, &look, &err));
     ck_assert(look.whole);
     dp_panel_close(&panel);
     return look.excess;
@@ -282,13 +282,13 @@ START_TEST(a_look_at_some_answers_says_what_a_whole_one_says) {
     double want = whole_look(&b, k, t);
     dp_family_relaxed(&b.s, &f, 60, b.k);
     ck_dp_ok(dp_panel_open(&panel, &b.s, &err));
-    ck_dp_ok(dp_panel_ask(&panel, b.k, 60, true, &look, &err));
+    ck_dp_ok(dp_panel_ask(&panel, b.k, 60, DP_ASK_ALL, &look, &err));
     double before = b.s.passes;
-    ck_dp_ok(dp_panel_ask(&panel, k, t, false, &look, &err));
+    ck_dp_ok(dp_panel_ask(&panel, k, t, DP_ASK_DRAWS, &look, &err));
     ck_assert(!look.whole);
     ck_assert_double_le(b.s.passes - before, 0.5 * TRIALS);
     ck_assert_double_eq_tol(look.excess, want, 0.02 * want);
-    ck_dp_ok(dp_panel_ask(&panel, k, t, true, &look, &err));
+    ck_dp_ok(dp_panel_ask(&panel, k, t, DP_ASK_ALL, &look, &err));
     ck_assert(look.whole);
     ck_assert_double_eq(look.excess, want);
     ck_assert_double_eq_tol(b.s.passes - before, TRIALS, 1e-9); /* nobody was asked twice */
@@ -307,7 +307,7 @@ START_TEST(where_noise_only_scales_forecasts_are_near) {
     bench_open(&b, DP_DROP, 0.1);
     for (int u = 0; u < CHANNELS; u++) k[u] = u < CHANNELS - 5 ? 1e12 : starts[_i];
     ck_dp_ok(dp_panel_open(&panel, &b.s, &err));
-    ck_dp_ok(dp_panel_ask(&panel, k, starts[_i], true, &look, &err));
+    ck_dp_ok(dp_panel_ask(&panel, k, starts[_i], DP_ASK_ALL, &look, &err));
     ck_dp_ok(dp_panel_forecast(&panel, starts[_i], 1, &t, &err));
     dp_panel_close(&panel);
     ck_assert_msg(t > starts[_i] / 3.9 && t < starts[_i] * 3.9, "%g from %g", t, starts[_i]);
@@ -327,12 +327,12 @@ START_TEST(a_loss_is_asked_of_all_samples) {
     dp_family f = family(&b, 1);
     dp_family_relaxed(&b.s, &f, 60, b.k);
     ck_dp_ok(dp_panel_open(&panel, &b.s, &err));
-    ck_dp_ok(dp_panel_ask(&panel, b.k, 60, true, &look, &err));
+    ck_dp_ok(dp_panel_ask(&panel, b.k, 60, DP_ASK_ALL, &look, &err));
     ck_dp_ok(dp_panel_forecast(&panel, 60, 1, &t, &err));
     ck_assert(isnan(t));
     dp_family_relaxed(&b.s, &f, 50, b.k);
     double before = b.s.passes;
-    ck_dp_ok(dp_panel_ask(&panel, b.k, 50, true, &look, &err));
+    ck_dp_ok(dp_panel_ask(&panel, b.k, 50, DP_ASK_ALL, &look, &err));
     ck_assert(look.whole);
     ck_assert_double_eq_tol(b.s.passes - before, TRIALS, 1e-9);
     dp_panel_close(&panel);

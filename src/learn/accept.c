@@ -44,16 +44,27 @@ static bool recall(const dp_search *s, dp_approach *w, const known *k, double t,
     return failure || above;
 }
 
+/* The t at which the relaxed precision is so many times as far from the clean output, by prediction, as at `t`. */
+static double t_of(dp_search *s, const dp_family *f, double t, double times) {
+    if (isnan(times)) return NAN;
+    dp_family_relaxed(s, f, t, s->k);
+    double loss = dp_units_loss(&s->units, s->k);
+    return loss > 0 ? dp_family_for_loss(s, f, loss * times) : t / times;
+}
+
 /* The look at precision k->now, the member at t, and what it says of others. */
-static dp_status look(dp_panel *p, double t, bool whole, dp_approach *w, known *k, dp_look *l,
-                      dp_error *err) {
-    double aim = NAN, limit = NAN;
-    dp_status status = dp_panel_ask(p, k->now, t, whole, l, err);
-    if (status == DP_OK) status = dp_panel_forecast(p, t, w->rule.aim, &aim, err);
-    if (status == DP_OK) status = dp_panel_forecast(p, t, 1, &limit, err);
+static dp_status look(dp_panel *p, const dp_family *f, double t, bool whole, dp_approach *w,
+                      known *k, dp_look *l, dp_error *err) {
+    bool between = w->fail > 0 && isfinite(w->above); /* what a few draws say is too coarse there */
+    dp_ask ask = whole ? DP_ASK_ALL : between ? DP_ASK_DRAWS : DP_ASK_SOME;
+    double aim = NAN, limit = NAN, loss = dp_units_loss(&p->s->units, k->now);
+    double fidelity = loss > 0 && isfinite(loss) ? 1 / loss : t;
+    dp_status status = dp_panel_ask(p, k->now, fidelity, ask, l, err);
+    if (status == DP_OK) status = dp_panel_forecast(p, fidelity, w->rule.aim, &aim, err);
+    if (status == DP_OK) status = dp_panel_forecast(p, fidelity, 1, &limit, err);
     if (status != DP_OK) return status;
     dp_approach_look(w, t, l->excess, l->whole);
-    dp_approach_forecast(w, aim, limit);
+    dp_approach_forecast(w, t_of(p->s, f, t, fidelity / aim), t_of(p->s, f, t, fidelity / limit));
     copy_levels(p->s, l->excess > 1 ? k->fail : k->above, k->now);
     return DP_OK;
 }
@@ -65,7 +76,7 @@ static dp_status step(dp_panel *p, const dp_family *f, double t, bool whole, dp_
     dp_status status = dp_family_levels(s, f, t, k->now, &rounding, err);
     if (status != DP_OK || recall(s, w, k, t, whole)) return status;
     dp_look l;
-    if ((status = look(p, t, whole, w, k, &l, err)) != DP_OK) return status;
+    if ((status = look(p, f, t, whole, w, k, &l, err)) != DP_OK) return status;
     if (l.excess > 1)
         a->energy_failed_j = fmax(a->energy_failed_j, dp_units_energy(&s->units, k->now));
     bool passes = l.excess <= 1 && l.whole;
@@ -114,7 +125,7 @@ dp_status dp_accept_measure(dp_search *s, dp_acceptance *a, dp_error *err) {
     dp_panel panel;
     dp_look l;
     dp_status status = dp_panel_open(&panel, s, err);
-    if (status == DP_OK) status = dp_panel_ask(&panel, a->k, 1, true, &l, err);
+    if (status == DP_OK) status = dp_panel_ask(&panel, a->k, 1, DP_ASK_ALL, &l, err);
     a->checks = 1;
     if (status == DP_OK) {
         dp_outcome outcome = dp_panel_outcome(&panel);

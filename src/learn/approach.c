@@ -85,7 +85,8 @@ static double onwards(const dp_approach *w) {
     double power = power_of(w);
     if (isinf(w->above)) {
         double step = pow(w->fail_excess / w->rule.aim, 1 / power);
-        if (isfinite(w->aim)) step = w->aim / w->fail;
+        if (isfinite(w->aim))
+            return w->fail * within(w->aim / w->fail, sqrt(w->rule.close), longest_step);
         return w->fail * within(step, 1 + w->checks * (w->rule.close - 1), longest_step);
     }
     double step = pow(w->above_excess / w->rule.aim, 1 / power);

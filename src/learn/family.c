@@ -68,6 +68,20 @@ bool dp_family_hurried(const dp_search *s, const double *shape, double t) {
     return dp_timed_exceeds(&s->units, s->units.scratch);
 }
 
+double dp_family_for_loss(dp_search *s, const dp_family *f, double loss) {
+    double low, high;
+    dp_family_range(s, f, &low, &high);
+    while (high / low > 1 + 1e-4) {
+        double t = sqrt(low * high);
+        dp_family_relaxed(s, f, t, s->k);
+        if (dp_units_loss(&s->units, s->k) > loss)
+            low = t;
+        else
+            high = t;
+    }
+    return high;
+}
+
 void dp_search_count(dp_search *s, int64_t samples, int cost) {
     s->passes += (double)(samples * cost) / (double)s->learn.samples;
 }

@@ -16,7 +16,7 @@
  */
 static const double hopeless = 1.3, needless = 0.7;
 
-/* Noise at another t is not quite the same noise on another scale: what it does to a margin may be taken to be so much less or
+/* Noise at another fidelity is not quite the same noise on another scale: what it does to a margin may be taken to be so much less or
  * more. An answer that turns in between has to be asked. */
 static const double least_move = 0.6, most_move = 1.7;
 
@@ -44,37 +44,41 @@ dp_status dp_panel_open(dp_panel *p, dp_search *s, dp_error *err) {
     p->parts = p->margins && !dp_noise_needs_weights(s->hardware);
     for (int i = 0; i < s->n_criteria; i++)
         p->parts = p->parts && s->criteria[i].quantity == DP_DROP;
+    p->k = dp_alloc((size_t)s->units.count, sizeof *p->k);
+    p->asked = dp_alloc(samples, sizeof *p->asked);
     p->at = dp_alloc(samples, sizeof *p->at);
     p->moved = dp_alloc(all, sizeof *p->moved);
     p->list = dp_alloc(samples, sizeof *p->list);
     p->some = dp_alloc(all, sizeof *p->some);
-    if (p->at && p->moved && p->list && p->some) return DP_OK;
+    if (p->k && p->asked && p->at && p->moved && p->list && p->some) return DP_OK;
     return dp_fail(err, DP_EMEMORY, "no memory for acceptance");
 }
 
 void dp_panel_close(dp_panel *p) {
+    dp_free(p->k);
+    dp_free(p->asked);
     dp_free(p->at);
     dp_free(p->moved);
     dp_free(p->list);
     dp_free(p->some);
 }
 
-/* ---- what is known, at another t ---- */
+/* ---- what is known, at another fidelity ---- */
 
-/* The margin at t if noise moved it `more` times as far as it is taken to. */
-static double margin_at(const dp_panel *p, int64_t sample, int draw, double t, double more) {
+/* The margin there if noise moved it `more` times as far as it is taken to. */
+static double margin_at(const dp_panel *p, int64_t sample, int draw, double fidelity, double more) {
     double clean = clean_of(p)[sample].margin;
     double noisy = p->s->check.scores[draw * p->s->check.samples + sample].margin;
-    return clean + more * (noisy - clean) * sqrt(p->at[sample] / t);
+    return clean + more * (noisy - clean) * sqrt(p->at[sample] / fidelity);
 }
 
 /* Margins are of the label where there are labels, of the clean prediction elsewhere. */
-static dp_score score_at(const dp_panel *p, int64_t sample, int draw, double t) {
+static dp_score score_at(const dp_panel *p, int64_t sample, int draw, double fidelity) {
     dp_score score = p->s->check.scores[draw * p->s->check.samples + sample];
     const dp_score *clean = &clean_of(p)[sample];
-    double factor = p->at[sample] / t;
+    double factor = p->at[sample] / fidelity;
     if (factor == 1) return score;
-    bool right = margin_at(p, sample, draw, t, 1) > 0;
+    bool right = margin_at(p, sample, draw, fidelity, 1) > 0;
     if (p->s->criteria[0].labels)
         score.correct = right;
     else
@@ -88,17 +92,18 @@ dp_outcome dp_panel_outcome(const dp_panel *p) {
     return (dp_outcome){clean_of(p), p->moved, p->s->check.samples, p->draws};
 }
 
-static dp_status judge_at(dp_panel *p, double t, dp_answer *answer, dp_error *err) {
+static dp_status judge_at(dp_panel *p, double fidelity, dp_answer *answer, dp_error *err) {
     int64_t samples = p->s->check.samples;
     for (int draw = 0; draw < p->draws; draw++)
         for (int64_t i = 0; i < samples; i++)
-            p->moved[draw * samples + i] = score_at(p, i, draw, t);
+            p->moved[draw * samples + i] = score_at(p, i, draw, fidelity);
     dp_outcome outcome = dp_panel_outcome(p);
     return dp_criteria_judge(p->s->criteria, p->s->n_criteria, &outcome, 0, answer, err);
 }
 
-dp_status dp_panel_forecast(dp_panel *p, double t, double excess, double *found, dp_error *err) {
-    double low = t / farthest, high = t * farthest;
+dp_status dp_panel_forecast(dp_panel *p, double fidelity, double excess, double *found,
+                            dp_error *err) {
+    double low = fidelity / farthest, high = fidelity * farthest;
     bool known = p->margins;
     for (int64_t i = 0; known && i < p->s->check.samples * p->draws; i++)
         known = isfinite(p->s->check.scores[i].margin);
@@ -113,7 +118,7 @@ dp_status dp_panel_forecast(dp_panel *p, double t, double excess, double *found,
             low = middle;
     }
     *found = known ? high : NAN;
-    return status == DP_OK ? judge_at(p, t, &answer, err) : status;
+    return status == DP_OK ? judge_at(p, fidelity, &answer, err) : status;
 }
 
 /* ---- asking ---- */
@@ -128,24 +133,25 @@ static dp_status ask_all(dp_panel *p, const double *k, int count, dp_error *err)
     return status;
 }
 
-static bool turns_near(const dp_panel *p, int64_t sample, double t) {
+static bool turns_near(const dp_panel *p, int64_t sample, double fidelity) {
     for (int draw = 0; draw < p->draws; draw++) {
-        double less = margin_at(p, sample, draw, t, least_move);
-        double more = margin_at(p, sample, draw, t, most_move);
+        double less = margin_at(p, sample, draw, fidelity, least_move);
+        double more = margin_at(p, sample, draw, fidelity, most_move);
         if (!(less > 0 && more > 0) && !(less <= 0 && more <= 0)) return true;
     }
     return false;
 }
 
-static int64_t list_open(dp_panel *p, double t, bool whole) {
+static int64_t list_open(dp_panel *p, double fidelity, bool whole) {
     int64_t count = 0;
     for (int64_t i = 0; i < p->s->check.samples; i++)
-        if (p->at[i] != t && (whole || turns_near(p, i, t))) p->list[count++] = i;
+        if (p->asked[i] != p->number && (whole || turns_near(p, i, fidelity))) p->list[count++] = i;
     return count;
 }
 
 /* Those on the list, with all draws; their answers take the places of older ones. */
-static dp_status ask_listed(dp_panel *p, const double *k, double t, int64_t count, dp_error *err) {
+static dp_status ask_listed(dp_panel *p, const double *k, double fidelity, int64_t count,
+                            dp_error *err) {
     dp_half *check = &p->s->check;
     dp_half part = {.samples = count, .scores = p->some};
     dp_dataset *data = NULL;
@@ -156,7 +162,8 @@ static dp_status ask_listed(dp_panel *p, const double *k, double t, int64_t coun
     uint32_t range[2] = {CHECK_TRIAL, (uint32_t)p->draws};
     if (status == DP_OK) status = dp_search_evaluate(p->s, &part, k, range, err);
     for (int64_t j = 0; status == DP_OK && j < count; j++) {
-        p->at[p->list[j]] = t;
+        p->at[p->list[j]] = fidelity;
+        p->asked[p->list[j]] = p->number;
         for (int draw = 0; draw < p->draws; draw++)
             check->scores[draw * check->samples + p->list[j]] = p->some[draw * count + j];
     }
@@ -165,36 +172,47 @@ static dp_status ask_listed(dp_panel *p, const double *k, double t, int64_t coun
     return status;
 }
 
-static bool same_t(const dp_panel *p, double t) {
+static bool asked_all(const dp_panel *p) {
     for (int64_t i = 0; i < p->s->check.samples; i++)
-        if (p->at[i] != t) return false;
+        if (p->asked[i] != p->number) return false;
     return true;
 }
 
 /* From nothing: a quarter of the draws, and the others if they decide. */
-static dp_status ask_anew(dp_panel *p, const double *k, double t, bool whole, dp_error *err) {
+static dp_status ask_anew(dp_panel *p, const double *k, double fidelity, dp_ask ask,
+                          dp_error *err) {
     int all = p->s->options->trials;
     dp_answer answer;
-    if (p->draws == all || !same_t(p, t)) p->draws = 0; /* else those of this t are kept */
-    for (int64_t i = 0; i < p->s->check.samples; i++) p->at[i] = t;
+    if (p->draws == all || !asked_all(p)) p->draws = 0; /* else those of this precision are kept */
+    for (int64_t i = 0; i < p->s->check.samples; i++) {
+        p->at[i] = fidelity;
+        p->asked[i] = p->number;
+    }
     if (p->draws == 0) {
         dp_status status = ask_all(p, k, (all + 3) / 4, err);
-        if (status == DP_OK) status = judge_at(p, t, &answer, err);
+        if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
         if (status != DP_OK) return status;
-        if (!whole && (answer.excess > hopeless || answer.excess < needless)) return DP_OK;
+        if (ask == DP_ASK_SOME && (answer.excess > hopeless || answer.excess < needless))
+            return DP_OK;
     }
     return p->draws < all ? ask_all(p, k, all - p->draws, err) : DP_OK;
 }
 
-dp_status dp_panel_ask(dp_panel *p, const double *k, double t, bool whole, dp_look *look,
+dp_status dp_panel_ask(dp_panel *p, const double *k, double fidelity, dp_ask ask, dp_look *look,
                        dp_error *err) {
+    size_t bytes = (size_t)p->s->units.count * sizeof *k;
+    if (p->number == 0 || memcmp(p->k, k, bytes) != 0) {
+        memcpy(p->k, k, bytes);
+        p->number++;
+    }
     bool known = p->parts && p->draws == p->s->options->trials;
     dp_status status =
-        known ? ask_listed(p, k, t, list_open(p, t, whole), err) : ask_anew(p, k, t, whole, err);
+        known ? ask_listed(p, k, fidelity, list_open(p, fidelity, ask == DP_ASK_ALL), err)
+              : ask_anew(p, k, fidelity, ask, err);
     dp_answer answer;
-    if (status == DP_OK) status = judge_at(p, t, &answer, err);
+    if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
     if (status != DP_OK) return status;
     *look =
-        (dp_look){answer.excess, answer.active, p->draws == p->s->options->trials && same_t(p, t)};
+        (dp_look){answer.excess, answer.active, p->draws == p->s->options->trials && asked_all(p)};
     return DP_OK;
 }

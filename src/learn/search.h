@@ -57,6 +57,9 @@ bool dp_family_hurried(const dp_search *s, const double *shape, double t);
 /** The t beyond which nothing changes: all units at their highest; below `low` all are at their lowest. */
 void dp_family_range(const dp_search *s, const dp_family *f, double *low, double *high);
 
+/** The t at which the relaxed member's predicted loss is `loss`, or the end of its range. */
+double dp_family_for_loss(dp_search *s, const dp_family *f, double loss);
+
 /* What a sample costs, in forward passes: its noisy output; that and the way back. */
 enum { DP_FORWARD_COST = 1, DP_REVERSE_COST = 3 };
 
