@@ -90,6 +90,15 @@ void dp_dataset_fill(const dp_dataset *dataset, int k, int64_t first, int64_t co
 dp_status dp_dataset_split(const dp_dataset *dataset, double fraction, uint64_t seed,
                            dp_dataset **learn, dp_dataset **check, dp_error *err);
 
+/**
+ * A view of some of a data set's samples, by their numbers in it.
+ *
+ * Shapes  samples [count], ascending, at least one.
+ * Errors  DP_ERANGE: numbers that do not ascend or that the data set does not have; DP_EMEMORY.
+ */
+dp_status dp_dataset_pick(dp_dataset **out, const dp_dataset *parent, const int64_t *samples,
+                          int64_t count, dp_error *err);
+
 #ifdef __cplusplus
 }
 #endif
