@@ -186,6 +186,7 @@ static void print_json(const task *t) {
     dp_json_number(&json, "checks", s->checks);
     dp_json_number(&json, "checks_uniform", s->checks_uniform);
     dp_json_number(&json, "passes", s->passes);
+    dp_json_number(&json, "passes_shape", s->passes_shape);
     dp_result_json(&json, "clean", &s->clean, DP_RESULT_CLEAN);
     dp_result_json(&json, "learned", &s->learned, DP_RESULT_NOISY);
     dp_result_json(&json, "uniform", &s->uniform, DP_RESULT_UNIFORM);
