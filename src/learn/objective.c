@@ -8,7 +8,8 @@
 
 /* A quarter of fewer samples tells too little; then fresh draws alone keep the search honest. */
 enum { LEAST_TO_SPLIT = 64, UNSEEN_OF = 4 };
-enum { DRAWS = 2, UNSEEN_DRAWS = 4 };
+/* How many predictions a measurement is a mean over: so many samples at most, and draws until there are enough. */
+enum { SEEN = 256, UNSEEN = 512, MOST_DRAWS = 8 };
 
 /* ---- parts ---- */
 
@@ -23,29 +24,47 @@ dp_status dp_part_pick(dp_part *out, const dp_search *s, const int64_t *numbers,
 }
 
 void dp_part_clear(dp_part *part) {
-    if (part->view) dp_reference_free(part->reference); /* else it is the learn set's */
+    dp_reference_free(part->reference);
     dp_dataset_free(part->view);
     *part = (dp_part){0};
 }
 
-static dp_part whole(const dp_search *s) {
-    return (dp_part){.reference = s->learn.reference, .samples = s->learn.samples};
-}
-
 /* Every fourth sample is put aside: files that are sorted by class stay balanced. */
 static dp_status split(dp_objective *o, dp_error *err) {
-    const dp_search *s = o->s;
-    int64_t *numbers = dp_alloc(2 * (size_t)s->learn.samples, sizeof *numbers);
-    if (!numbers) return dp_fail(err, DP_EMEMORY, "no memory for a search");
-    int64_t *unseen = numbers + s->learn.samples, count[2] = {0};
-    for (int64_t i = 0; i < s->learn.samples; i++) {
-        bool aside = i % UNSEEN_OF == UNSEEN_OF - 1;
-        (aside ? unseen : numbers)[count[aside]++] = i;
+    int64_t samples = o->s->learn.samples;
+    bool all = samples < LEAST_TO_SPLIT;
+    for (int i = 0; i < 2; i++) {
+        o->pool[i].numbers = dp_alloc((size_t)samples, sizeof *o->pool[i].numbers);
+        if (!o->pool[i].numbers) return dp_fail(err, DP_EMEMORY, "no memory for a search");
     }
-    dp_status status = dp_part_pick(&o->seen, s, numbers, count[0], err);
-    if (status == DP_OK) status = dp_part_pick(&o->unseen, s, unseen, count[1], err);
-    dp_free(numbers);
-    return status;
+    for (int64_t n = 0; n < samples; n++) {
+        bool aside = n % UNSEEN_OF == UNSEEN_OF - 1;
+        for (int i = 0; i < 2; i++)
+            if (all || aside == (i == 1)) o->pool[i].numbers[o->pool[i].count++] = n;
+    }
+    return DP_OK;
+}
+
+/* At most `wanted` of a pool, spread over it; others at the next turn, where there are more. */
+static dp_status take_turn(dp_objective *o, int which, int64_t wanted, dp_error *err) {
+    dp_pool_of_samples *pool = &o->pool[which];
+    int64_t stride = pool->count / wanted > 1 ? pool->count / wanted : 1, picked[UNSEEN];
+    int64_t turn = pool->turn++ % stride, count = pool->count < wanted ? pool->count : wanted;
+    for (int64_t i = 0; i < count; i++) picked[i] = pool->numbers[i * stride + turn];
+    dp_part_clear(&o->part[which]);
+    return dp_part_pick(&o->part[which], o->s, picked, count, err);
+}
+
+/* Fresh draws, as many as make `wanted` predictions. */
+static void take_draws(dp_objective *o, int which, double wanted, uint32_t draws[2]) {
+    const dp_part *part = &o->part[which];
+    const dp_score *clean = dp_reference_scores(part->reference);
+    double rows = 0;
+    for (int64_t i = 0; i < part->samples; i++) rows += clean[i].rows;
+    double enough = ceil(wanted / fmax(rows, 1));
+    draws[0] = o->s->next_trial;
+    draws[1] = (uint32_t)fmin(fmax(enough, 1), MOST_DRAWS);
+    o->s->next_trial += draws[1];
 }
 
 /* ---- measuring ---- */
@@ -122,30 +141,36 @@ dp_status dp_slope_loss(dp_slope *slope, dp_search *s, const dp_part *part, cons
 
 dp_status dp_objective_open(dp_objective *o, dp_search *s, double t, const double *shape,
                             dp_error *err) {
-    *o = (dp_objective){.s = s, .seen = whole(s), .unseen = whole(s)};
-    dp_status status = DP_OK;
-    if (s->learn.samples >= LEAST_TO_SPLIT) status = split(o, err);
-    if (status == DP_OK) status = dp_slope_open(&o->slope, s, s->learn.samples * UNSEEN_DRAWS, err);
+    *o = (dp_objective){.s = s};
+    dp_status status = split(o, err);
+    if (status == DP_OK) status = dp_slope_open(&o->slope, s, (int64_t)UNSEEN * MOST_DRAWS, err);
     if (status != DP_OK) return status;
     o->k = dp_alloc((size_t)s->units.count, sizeof *o->k);
     if (!o->k) return dp_fail(err, DP_EMEMORY, "no memory for a search");
     dp_relax_at(&s->units, shape, t, o->k);
     o->energy_j = dp_units_energy(&s->units, o->k);
-    dp_objective_renew(o);
     return DP_OK;
 }
 
 void dp_objective_close(dp_objective *o) {
-    dp_part_clear(&o->seen);
-    dp_part_clear(&o->unseen);
+    for (int i = 0; i < 2; i++) {
+        dp_part_clear(&o->part[i]);
+        dp_free(o->pool[i].numbers);
+    }
     dp_slope_clear(&o->slope);
     dp_free(o->k);
 }
 
-void dp_objective_renew(dp_objective *o) {
-    o->draws[0] = o->s->next_trial;
-    o->draws[1] = DRAWS;
-    o->s->next_trial += DRAWS;
+dp_status dp_objective_renew(dp_objective *o, dp_error *err) {
+    dp_status status = take_turn(o, 0, SEEN, err);
+    if (status == DP_OK) take_draws(o, 0, SEEN, o->draws[0]);
+    return status;
+}
+
+dp_status dp_objective_hold(dp_objective *o, dp_error *err) {
+    dp_status status = take_turn(o, 1, UNSEEN, err);
+    if (status == DP_OK) take_draws(o, 1, UNSEEN, o->draws[1]);
+    return status;
 }
 
 void dp_objective_place(dp_objective *o, const double *shape) {
@@ -161,34 +186,27 @@ void dp_objective_normalise(const dp_objective *o, double t, double *shape) {
 
 dp_status dp_objective_measure(dp_objective *o, bool derivative, dp_error *err) {
     dp_watch_count(&o->watch);
-    return derivative ? dp_slope_measure(&o->slope, o->s, &o->seen, o->draws, o->k, err)
-                      : dp_slope_loss(&o->slope, o->s, &o->seen, o->draws, o->k, err);
+    return (derivative ? dp_slope_measure : dp_slope_loss)(&o->slope, o->s, &o->part[0],
+                                                           o->draws[0], o->k, err);
 }
 
-void dp_objective_fresh(dp_objective *o, uint32_t draws[2]) {
-    draws[0] = o->s->next_trial;
-    draws[1] = UNSEEN_DRAWS;
-    o->s->next_trial += UNSEEN_DRAWS;
-}
-
-dp_status dp_objective_unseen(dp_objective *o, const uint32_t draws[2], double *loss,
-                              dp_error *err) {
-    dp_status status = dp_slope_loss(&o->slope, o->s, &o->unseen, draws, o->k, err);
+dp_status dp_objective_unseen(dp_objective *o, double *loss, dp_error *err) {
+    dp_status status = dp_slope_loss(&o->slope, o->s, &o->part[1], o->draws[1], o->k, err);
     *loss = o->slope.loss;
     return status;
 }
 
 dp_status dp_objective_better(dp_objective *o, const double *a, const double *b, bool *better,
                               dp_error *err) {
-    uint32_t draws[2];
     double before = 0, after = 0;
-    dp_objective_fresh(o, draws);
+    *better = false;
+    dp_status status = dp_objective_hold(o, err);
+    if (status != DP_OK) return status;
     dp_objective_place(o, a);
-    dp_status status = dp_objective_unseen(o, draws, &before, err);
-    if (status == DP_OK) {
-        dp_objective_place(o, b);
-        status = dp_objective_unseen(o, draws, &after, err);
-    }
+    status = dp_objective_unseen(o, &before, err);
+    if (status != DP_OK) return status;
+    dp_objective_place(o, b);
+    status = dp_objective_unseen(o, &after, err);
     *better = status == DP_OK && after < before;
     return status;
 }

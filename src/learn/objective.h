@@ -15,7 +15,7 @@
 
 /* Samples of the learn set. */
 typedef struct dp_part {
-    dp_dataset *view; /* NULL: all of them */
+    dp_dataset *view;
     dp_reference *reference;
     int64_t samples;
 } dp_part;
@@ -51,24 +51,31 @@ dp_status dp_slope_measure(dp_slope *slope, dp_search *s, const dp_part *part,
 dp_status dp_slope_loss(dp_slope *slope, dp_search *s, const dp_part *part, const uint32_t draws[2],
                         const double *k, dp_error *err);
 
-/* Shapes are compared at one energy. */
+/* Samples of the learn set that are used in turn. */
+typedef struct dp_pool_of_samples {
+    int64_t *numbers, count; /* in the learn set, ascending */
+    int64_t turn;
+} dp_pool_of_samples;
+
+/* Shapes are compared at one energy. What the search sees has index 0, what it does not see has index 1. */
 typedef struct dp_objective {
     dp_search *s;
     dp_watch watch;
-    double energy_j;      /* sum of B K that every precision has, as far as bounds allow */
-    dp_part seen, unseen; /* three quarters and a quarter, or all twice where they are few */
+    double energy_j;            /* sum of B K that every precision has, as far as bounds allow */
+    dp_pool_of_samples pool[2]; /* three quarters and a quarter, or all twice where they are few */
+    dp_part part[2];            /* at most 256 and 512 of them */
+    uint32_t draws[2][2];       /* first, count: the same ones at every precision until renewed */
     dp_slope slope;
-    uint32_t draws[2]; /* of the search, the same ones at every precision until they are renewed */
-    double *k;         /* [units] */
+    double *k; /* [units] */
 } dp_objective;
 
-/** An objective at the energy of `shape` at t. Errors: DP_EMEMORY; dp_objective_close releases what there is. */
+/** An objective at the energy of `shape` at t; dp_objective_renew comes before it measures. Errors: DP_EMEMORY; dp_objective_close releases what there is. */
 dp_status dp_objective_open(dp_objective *o, dp_search *s, double t, const double *shape,
                             dp_error *err);
 void dp_objective_close(dp_objective *o);
 
-/** From now on other draws. */
-void dp_objective_renew(dp_objective *o);
+/** From now on the search sees other draws and, where there are enough, other samples. Errors: DP_EMEMORY. */
+dp_status dp_objective_renew(dp_objective *o, dp_error *err);
 
 /** Set o->k to the precision of that shape and energy. Shapes: shape [units]. */
 void dp_objective_place(dp_objective *o, const double *shape);
@@ -79,12 +86,11 @@ void dp_objective_normalise(const dp_objective *o, double t, double *shape);
 /** Measure o->k on what the search sees: o->slope.loss, and by_log_k with a derivative. Counted as an evaluation. */
 dp_status dp_objective_measure(dp_objective *o, bool derivative, dp_error *err);
 
-/** Draws that nothing has seen, for what the search has not seen either. */
-void dp_objective_fresh(dp_objective *o, uint32_t draws[2]);
+/** Take draws that nothing has seen, for a comparison on samples that the search does not see. Errors: DP_EMEMORY. */
+dp_status dp_objective_hold(dp_objective *o, dp_error *err);
 
-/** The loss of o->k on what the search has not seen. */
-dp_status dp_objective_unseen(dp_objective *o, const uint32_t draws[2], double *loss,
-                              dp_error *err);
+/** The loss of o->k on these. */
+dp_status dp_objective_unseen(dp_objective *o, double *loss, dp_error *err);
 
 /**
  * Is the loss at shape `b` below that at `a` on what the search has not seen?

@@ -8,13 +8,13 @@
  * proportion to B K², at the price 1 / that factor where each unit's best level is K itself [Everett 1963]: so rounding at this
  * energy ends with these levels. Where the budget leaves more, rounding spends what is left on top.
  */
-#include <gsl/gsl_errno.h>
 #include <gsl/gsl_siman.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "device/levels.h"
+#include "learn/gsl_errors.h"
 #include "learn/objective.h"
 #include "learn/refine.h"
 #include "learn/seed.h"
@@ -170,6 +170,8 @@ static dp_status open_anneal(anneal *a, dp_search *s, double t, const double *sh
     memcpy(a->room[0].k, a->o.k, units * sizeof(double));
     dp_allocation allocation = {&s->units, s->hardware, shape};
     dp_rounding unused;
+    status = dp_objective_renew(&a->o, a->err);
+    if (status != DP_OK) return status;
     return dp_round_within(&allocation, a->energy_j, a->room[0].k, &unused, a->err);
 }
 
@@ -191,10 +193,10 @@ static dp_status solve(anneal *a) {
                                  .t_initial = first,
                                  .mu_t = pow(1 / coldest, 1.0 / TEMPERATURES),
                                  .t_min = first * coldest};
-    gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    dp_gsl_errors_return();
     gsl_siman_solve(a->rng, &a->room[0], loss_of, take_step, NULL, NULL, copy, copy_into_room,
                     leave, 0, params);
-    gsl_set_error_handler(handler);
+    dp_gsl_errors_restore();
     return a->status;
 }
 
@@ -203,14 +205,12 @@ static dp_status ask(anneal *a, const double *began, bool *better) {
     size_t bytes = (size_t)a->o.s->units.count * sizeof(double);
     const double *k[2] = {began, a->room[0].k};
     double loss[2] = {0};
-    uint32_t draws[2];
-    dp_status status = DP_OK;
     *better = false;
     if (memcmp(k[0], k[1], bytes) == 0) return DP_OK;
-    dp_objective_fresh(&a->o, draws);
+    dp_status status = dp_objective_hold(&a->o, a->err);
     for (int i = 0; status == DP_OK && i < 2; i++) {
         memcpy(a->o.k, k[i], bytes);
-        status = dp_objective_unseen(&a->o, draws, &loss[i], a->err);
+        status = dp_objective_unseen(&a->o, &loss[i], a->err);
     }
     *better = status == DP_OK && loss[1] < loss[0];
     return status;

@@ -6,12 +6,14 @@
 
 #include "base/alloc.h"
 #include "learn/descent.h"
+#include "learn/gsl_errors.h"
 #include "learn/objective.h"
 #include "learn/refine.h"
 #include "learn/shrink.h"
 
-enum { ROUNDS = 3, ROUND_EVALUATIONS = 8 };
-static const dp_stop usual = {.max_evaluations = ROUNDS * ROUND_EVALUATIONS, .tolerance = 1e-3};
+/* One round by default: what a second adds was small where it was measured. */
+enum { ROUND_EVALUATIONS = 8 };
+static const dp_stop usual = {.max_evaluations = ROUND_EVALUATIONS, .tolerance = 1e-3};
 
 /* Of d, in parts of their mean square: what seems not to matter is not moved by whole decades. */
 static const double least_scale = 0.1;
@@ -134,20 +136,20 @@ static void iterate(descent *d, gsl_multimin_fdfminimizer *m, const gsl_vector *
 
 static dp_status run_round(descent *d, const gsl_multimin_fdfminimizer_type *type) {
     size_t units = (size_t)d->shrink.units;
-    gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    dp_gsl_errors_return();
     gsl_multimin_fdfminimizer *m = gsl_multimin_fdfminimizer_alloc(type, units);
     gsl_vector *start = gsl_vector_calloc(units);
     d->least = INFINITY;
     d->left = ROUND_EVALUATIONS;
     d->known = false;
-    dp_objective_renew(&d->o);
     if (m && start)
-        iterate(d, m, start);
+        d->status = dp_objective_renew(&d->o, d->err);
     else
         d->status = dp_fail(d->err, DP_EMEMORY, "no memory for a minimiser");
+    if (d->status == DP_OK) iterate(d, m, start);
     gsl_multimin_fdfminimizer_free(m);
     gsl_vector_free(start);
-    gsl_set_error_handler(handler);
+    dp_gsl_errors_restore();
     return d->status;
 }
 

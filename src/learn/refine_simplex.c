@@ -13,11 +13,15 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "learn/gsl_errors.h"
 #include "learn/objective.h"
 #include "learn/refine.h"
 
 enum { MOST_GROUPS = 12, EVALUATIONS = 120 };
 static const dp_stop usual = {.max_evaluations = EVALUATIONS, .tolerance = 1e-3};
+
+/* A loss above all others that GSL takes for a number: once the search is over, nothing is gained any more. */
+static const double no_gain = 1e300;
 
 /* Of log K, the first simplex's edges. */
 static const double first_step = 0.3;
@@ -103,14 +107,14 @@ static double loss_at(const gsl_vector *at, void *context) {
     const dp_units *u = &x->o.s->units;
     bool ended = x->status != DP_OK;
     if (!ended) x->status = dp_watch_ended(&x->o.watch, &ended, x->err);
-    if (ended || x->status != DP_OK) return INFINITY;
+    if (ended || x->status != DP_OK) return no_gain;
     for (int i = 0; i < u->count; i++) {
         int g = x->of_unit[i];
         x->shape[i] = x->base[i] * (g < x->groups - 1 ? exp(gsl_vector_get(at, (size_t)g)) : 1);
     }
     dp_objective_place(&x->o, x->shape);
     x->status = dp_objective_measure(&x->o, false, x->err);
-    if (x->status != DP_OK) return INFINITY;
+    if (x->status != DP_OK) return no_gain;
     if (x->o.slope.loss < x->least) {
         x->least = x->o.slope.loss;
         memcpy(x->best, x->shape, (size_t)u->count * sizeof *x->best);
@@ -134,7 +138,7 @@ static void iterate(simplex *x, gsl_multimin_fminimizer *m, gsl_vector *start, g
 
 static dp_status minimise(simplex *x) {
     size_t n = (size_t)x->groups - 1;
-    gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    dp_gsl_errors_return();
     gsl_multimin_fminimizer *m =
         gsl_multimin_fminimizer_alloc(gsl_multimin_fminimizer_nmsimplex2, n);
     gsl_vector *start = gsl_vector_calloc(n), *steps = gsl_vector_calloc(n);
@@ -145,7 +149,7 @@ static dp_status minimise(simplex *x) {
     gsl_multimin_fminimizer_free(m);
     gsl_vector_free(start);
     gsl_vector_free(steps);
-    gsl_set_error_handler(handler);
+    dp_gsl_errors_restore();
     return x->status;
 }
 
@@ -160,7 +164,8 @@ static dp_status open_simplex(simplex *x, dp_search *s, double t, double *shape)
     if (!x->of_unit || !x->shape || !x->best)
         return dp_fail(x->err, DP_EMEMORY, "no memory for a search");
     x->o.watch = dp_watch_start(&s->options->stop, &usual, s->options->comm);
-    return make_groups(x, s);
+    status = make_groups(x, s);
+    return status == DP_OK ? dp_objective_renew(&x->o, x->err) : status;
 }
 
 dp_status dp_refine_simplex(dp_search *s, double t, double *shape, dp_error *err) {
