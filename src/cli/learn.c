@@ -18,6 +18,7 @@
 #include "cli/table.h"
 #include "cli/verbs.h"
 #include "engine/share.h"
+#include "learn/refine.h"
 #include "learn/units.h"
 
 typedef struct task {
@@ -99,6 +100,15 @@ static bool searches(const dp_settings *settings) {
            settings->energy.unit == DP_ENERGY_OF_UNIFORM;
 }
 
+/* What the search takes on top; its name has been checked by then. */
+static void describe_search(const dp_learn_options *options) {
+    const dp_refiner *refiner = NULL;
+    if (dp_refiner_find(options->search, &refiner, NULL) != DP_OK ||
+        !(refiner->traits & DP_REFINER_SEARCHES))
+        return;
+    printf("search    %s, on top of these passes, until it reaches its limits\n", refiner->name);
+}
+
 static void describe(const task *t, const dp_engine *engine, int units) {
     char macs[DP_SI_TEXT];
     const dp_settings *settings = t->settings;
@@ -115,6 +125,7 @@ static void describe(const task *t, const dp_engine *engine, int units) {
         "passes    1 clean over the check samples; over those to learn from 2 clean and at most\n"
         "          2 forward and reverse; then noisy ones of up to %d draws, %s\n",
         t->options.trials, searches(settings) ? "usually 20 to 60" : "2");
+    describe_search(&t->options);
     printf("output    %s; nothing is written now\n", settings->output);
 }
 
