@@ -47,7 +47,7 @@ static dp_status split(dp_objective *o, dp_error *err) {
 
 /* At most `wanted` of a pool, spread over it; others at the next turn, where there are more. */
 static dp_status take_turn(dp_objective *o, int which, int64_t wanted, dp_error *err) {
-    dp_pool_of_samples *pool = &o->pool[which];
+    dp_sample_pool *pool = &o->pool[which];
     int64_t stride = pool->count / wanted > 1 ? pool->count / wanted : 1, picked[UNSEEN];
     int64_t turn = pool->turn++ % stride, count = pool->count < wanted ? pool->count : wanted;
     for (int64_t i = 0; i < count; i++) picked[i] = pool->numbers[i * stride + turn];

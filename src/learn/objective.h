@@ -52,19 +52,19 @@ dp_status dp_slope_loss(dp_slope *slope, dp_search *s, const dp_part *part, cons
                         const double *k, dp_error *err);
 
 /* Samples of the learn set that are used in turn. */
-typedef struct dp_pool_of_samples {
+typedef struct dp_sample_pool {
     int64_t *numbers, count; /* in the learn set, ascending */
     int64_t turn;
-} dp_pool_of_samples;
+} dp_sample_pool;
 
 /* Shapes are compared at one energy. What the search sees has index 0, what it does not see has index 1. */
 typedef struct dp_objective {
     dp_search *s;
     dp_watch watch;
-    double energy_j;            /* sum of B K that every precision has, as far as bounds allow */
-    dp_pool_of_samples pool[2]; /* three quarters and a quarter, or all twice where they are few */
-    dp_part part[2];            /* at most 256 and 512 of them */
-    uint32_t draws[2][2];       /* first, count: the same ones at every precision until renewed */
+    double energy_j;        /* sum of B K that every precision has, as far as bounds allow */
+    dp_sample_pool pool[2]; /* three quarters and a quarter, or all twice where they are few */
+    dp_part part[2];        /* at most 256 and 512 of them */
+    uint32_t draws[2][2];   /* first, count: the same ones at every precision until renewed */
     dp_slope slope;
     double *k; /* [units] */
 } dp_objective;
