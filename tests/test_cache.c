@@ -229,6 +229,25 @@ START_TEST(what_is_kept_is_found_whole) {
 }
 END_TEST
 
+/* Neither found, though it is there, nor kept; afterwards as before. */
+START_TEST(a_paused_cache_is_left_alone) {
+    kept k;
+    open_kept(&k);
+    dp_cache_pass pass = {.stage = "scores", .data = k.o.data, .trials = 1};
+    dp_cache_pause(k.e, true);
+    dp_cache_entry entry = dp_cache_find(k.e, &pass);
+    ck_assert(!entry.usable);
+    dp_cache_part parts[3] = {{k.numbers, 24}};
+    dp_cache_store(k.e, &entry, parts);
+    ck_assert_int_eq(scratch_count(), 1);
+    dp_cache_pause(k.e, false);
+    ck_assert(dp_cache_find(k.e, &pass).usable);
+    ck_assert_str_eq(dp_cache_find(k.e, &pass).key, entry.key);
+    ck_assert(is_found(&k));
+    close_kept(&k);
+}
+END_TEST
+
 START_TEST(a_file_that_is_cut_or_changed_is_not_believed) {
     kept k;
     size_t size;
@@ -433,6 +452,7 @@ Suite *test_cache_suite(void) {
     tcase_add_test(tcase, the_scale_of_images_is_part_of_the_data);
     tcase_add_test(tcase, a_rewritten_graph_is_another_one);
     tcase_add_test(tcase, what_is_kept_is_found_whole);
+    tcase_add_test(tcase, a_paused_cache_is_left_alone);
     tcase_add_test(tcase, a_file_that_is_cut_or_changed_is_not_believed);
     tcase_add_test(tcase, places_that_cannot_be_read_or_written_are_misses);
     tcase_add_test(tcase, what_was_used_longest_ago_goes_first);

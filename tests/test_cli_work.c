@@ -295,6 +295,20 @@ static void write_wrong_label(const char *path) {
     dp_npz_clear(&in);
 }
 
+/* Sensitivities are 3 passes, a step of adam 3 for its 32 samples. */
+START_TEST(searches_obey_their_limits_and_tell_their_work) {
+    program_result *r = run_expecting(
+        LEARN_DIGITS "--max-loss 0.2 --search adam --max-evaluations 5 --json -o @s.yaml", 0);
+    json_check(r->out);
+    double steps = 5 * 3 * 32.0 / json_figure(r->out, "learn_count");
+    ck_assert_double_eq_tol(json_figure(r->out, "passes_shape"), 3 + steps, 1e-9);
+    ck_assert_double_gt(json_figure(r->out, "passes"), 3 + steps);
+    run_expecting("diff @s.yaml @s.yaml", 0);
+    r = run_expecting(LEARN_DIGITS "--max-loss 0.2 --max-evaluations 5 -o @s.yaml", 2);
+    ck_assert_ptr_nonnull(strstr(r->err, "fixed number of passes"));
+}
+END_TEST
+
 START_TEST(a_dry_run_checks_everything_and_writes_nothing) {
     program_result *r =
         run_expecting(LEARN_DIGITS "--max-drop 2 --dry-run --json -o @none/s.yaml", 0);
@@ -304,6 +318,9 @@ START_TEST(a_dry_run_checks_everything_and_writes_nothing) {
     r = run_expecting(LEARN_DIGITS "--max-drop 2 --granularity channel --dry-run -o @none/s.yaml",
                       0);
     ck_assert_ptr_nonnull(strstr(r->out, "282 numbers"));
+    ck_assert_ptr_null(strstr(r->out, "search "));
+    r = run_expecting(LEARN_DIGITS "--max-drop 2 --search bfgs2 --dry-run -o @none/s.yaml", 0);
+    ck_assert_ptr_nonnull(strstr(r->out, "search    bfgs2"));
     ck_assert(!in_folder_exists("none"));
     write_wrong_label(in_folder("wrong.npz"));
     r = run_expecting("learn " MODEL " --data @wrong.npz --hardware thermal --max-drop 2 --dry-run",
@@ -458,6 +475,7 @@ Suite *test_cli_work_suite(void) {
     tcase_add_test(all, the_table_of_layers_is_100_columns_wide_at_most);
     tcase_add_test(all, uniform_precision_and_samples_without_labels_can_be_measured);
     tcase_add_test(all, excluded_and_fixed_sites_are_honoured);
+    tcase_add_test(all, searches_obey_their_limits_and_tell_their_work);
     tcase_add_test(all, a_dry_run_checks_everything_and_writes_nothing);
     tcase_add_test(all, budgets_that_cannot_be_met_end_with_4_and_missed_ones_with_5);
     tcase_add_loop_test(all, an_interrupted_learn_keeps_what_it_has_and_ends_with_130, 0, 2);

@@ -87,29 +87,6 @@ START_TEST(splits_are_disjoint_complete_and_ascending) {
 }
 END_TEST
 
-START_TEST(picked_samples_keep_their_numbers) {
-    static const int64_t picks[] = {0, 3, 4};
-    box b = {0};
-    dp_dataset *d = make_counted(&b, 10), *half[2], *picked;
-    ck_dp_ok(dp_dataset_split(d, 0.5, 42, &half[0], &half[1], &err));
-    ck_dp_ok(dp_dataset_pick(&picked, half[1], picks, 3, &err));
-    ck_assert_int_eq(dp_dataset_count(picked), 3);
-    for (int i = 0; i < 3; i++) {
-        float x[2];
-        int64_t origin = dp_dataset_origin(half[1], picks[i]);
-        ck_assert_int_eq(dp_dataset_origin(picked, i), origin);
-        ck_assert_int_eq(*dp_dataset_labels(picked, i), origin);
-        dp_dataset_fill(picked, 0, i, 1, x);
-        ck_assert_float_eq(x[1], (float)origin + 0.5f);
-    }
-    dp_dataset_free(picked);
-    dp_dataset_free(half[0]);
-    dp_dataset_free(half[1]);
-    dp_dataset_free(d);
-    box_clear(&b);
-}
-END_TEST
-
 static int differences(const dp_dataset *a, const dp_dataset *b) {
     int differ = 0;
     for (int64_t i = 0; i < dp_dataset_count(a); i++)
@@ -152,6 +129,30 @@ START_TEST(subsets_of_subsets_keep_their_origin) {
     }
     dp_dataset_free(inner);
     dp_dataset_free(outer);
+    dp_dataset_free(learn);
+    dp_dataset_free(check);
+    dp_dataset_free(d);
+    box_clear(&b);
+}
+END_TEST
+
+START_TEST(picked_samples_are_those_of_these_numbers) {
+    box b = {0};
+    dp_dataset *d = make_counted(&b, 40), *learn, *check, *view, *none;
+    ck_dp_ok(dp_dataset_split(d, 0.5, 1, &learn, &check, &err));
+    const int64_t numbers[] = {0, 3, 4, 19};
+    ck_dp_ok(dp_dataset_pick(&view, check, numbers, 4, &err));
+    ck_assert_int_eq(dp_dataset_count(view), 4);
+    for (int64_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(dp_dataset_origin(view, i), dp_dataset_origin(check, numbers[i]));
+        ck_assert_int_eq(*dp_dataset_labels(view, i), dp_dataset_origin(check, numbers[i]));
+    }
+    const int64_t bad[][2] = {{3, 3}, {4, 3}, {-1, 3}, {3, 20}};
+    for (int i = 0; i < 4; i++)
+        ck_dp_fails(dp_dataset_pick(&none, check, bad[i], 2, &err), DP_ERANGE, "at most 19");
+    ck_dp_fails(dp_dataset_pick(&none, check, numbers, 0, &err), DP_ERANGE, "ascend");
+    ck_assert_ptr_null(none);
+    dp_dataset_free(view);
     dp_dataset_free(learn);
     dp_dataset_free(check);
     dp_dataset_free(d);
@@ -215,7 +216,7 @@ Suite *test_dataset_split_suite(void) {
     LOOP(tests, splits_are_disjoint_complete_and_ascending, splits);
     tcase_add_test(tests, a_split_is_a_function_of_seed_and_count);
     tcase_add_test(tests, subsets_of_subsets_keep_their_origin);
-    tcase_add_test(tests, picked_samples_keep_their_numbers);
+    tcase_add_test(tests, picked_samples_are_those_of_these_numbers);
     tcase_add_test(tests, every_sample_and_pair_is_drawn_equally_often);
     tcase_add_test(tests, splits_that_leave_a_side_empty_are_refused);
     suite_add_tcase(suite, tests);

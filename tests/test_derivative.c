@@ -243,6 +243,35 @@ START_TEST(its_scores_are_those_of_an_evaluation) {
 }
 END_TEST
 
+/* Clean outputs that are picked are those that a pass over the picked samples would give, and noise is that of the samples. */
+START_TEST(picked_references_give_what_their_samples_give) {
+    rig r;
+    rig_make(&r, _i, 0, _i < BUILDERS - 1);
+    static const int64_t numbers[] = {0, 2, 3, 11, 20};
+    enum { PICKED = sizeof numbers / sizeof *numbers };
+    dp_dataset *view;
+    dp_reference *picked;
+    dp_score few[PICKED], whole[SAMPLES];
+    ck_dp_ok(dp_dataset_pick(&view, r.data, numbers, PICKED, &err));
+    ck_dp_ok(dp_reference_pick(&picked, r.reference, view, numbers, &err));
+    double *k = mixed_precision(&r);
+    ck_dp_ok(dp_engine_evaluate(r.engine, &(dp_evaluation){picked, k, 11, 1}, few, &err));
+    ck_dp_ok(dp_engine_evaluate(r.engine, &(dp_evaluation){r.reference, k, 11, 1}, whole, &err));
+    ck_assert_int_eq(dp_reference_regression(picked), dp_reference_regression(r.reference));
+    for (int i = 0; i < PICKED; i++) {
+        const dp_score *same = &whole[numbers[i]];
+        ck_assert_double_eq_tol(few[i].kl, same->kl, 1e-4 * (1 + same->kl));
+        ck_assert_double_eq_tol(few[i].loss, same->loss, 1e-4 * (1 + same->loss));
+        ck_assert_double_eq(dp_reference_scores(picked)[i].loss,
+                            dp_reference_scores(r.reference)[numbers[i]].loss);
+    }
+    dp_reference_free(picked);
+    dp_dataset_free(view);
+    dp_free(k);
+    rig_close(&r);
+}
+END_TEST
+
 /* The sum over channels is d L / d log K for a K common to all; where L falls as 1 / K it is -L. */
 START_TEST(little_noise_is_a_sum_of_shares) {
     enum { TRIALS = 60 };
@@ -349,6 +378,7 @@ Suite *test_derivative_suite(void) {
     tcase_add_loop_test(tcase, cross_entropy_has_its_own_derivative, 0, BUILDERS - 1);
     tcase_add_test(tcase, long_rows_are_drawn_again_as_they_were);
     tcase_add_loop_test(tcase, its_scores_are_those_of_an_evaluation, 0, 2 * (BUILDERS - 1));
+    tcase_add_loop_test(tcase, picked_references_give_what_their_samples_give, 0, BUILDERS);
     tcase_add_loop_test(tcase, little_noise_is_a_sum_of_shares, 0, BUILDERS * SOURCES);
     tcase_add_loop_test(tcase, variances_are_the_spread_over_draws, 0, SOURCES);
     tcase_add_loop_test(tcase, derivatives_are_the_same_at_any_number_of_threads, 0, BUILDERS);

@@ -153,6 +153,10 @@ static const struct {
     {"Round", NULL, "gradient-free", DP_GRAIN_LAYER},
     {"Floor", NULL, "gradient-free", DP_GRAIN_CHANNEL},
     {"Round", "clean-point", "gradient-free", DP_GRAIN_CHANNEL},
+    {"Round", "bfgs2", "gradient-free", DP_GRAIN_LAYER},
+    {"Round", "adam", "gradient-free", DP_GRAIN_LAYER},
+    {"Round", "simplex", "simplex", DP_GRAIN_CHANNEL},
+    {"Floor", "anneal", "anneal", DP_GRAIN_LAYER},
 };
 
 START_TEST(networks_without_reverse_pass_are_learned) {

@@ -41,7 +41,18 @@ static dp_status load(work *w, const char *hardware) {
     return status;
 }
 
-static dp_status attempt(work *w, const char *hardware, const char *search) {
+static const struct {
+    const char *search;
+    int hardware, evaluations;
+} cases[] = {
+    {NULL, 0, 0},    {NULL, 1, 0},           {NULL, 2, 0},      {"gradient-free", 0, 0},
+    {"bfgs2", 0, 3}, {"conjugate_pr", 0, 3}, {"simplex", 0, 4}, {"anneal", 0, 4},
+    {"adam", 0, 2},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+static dp_status attempt(work *w, int number) {
+    const char *hardware = hardware_files[cases[number].hardware];
     dp_status status = load(w, hardware);
     if (status != DP_OK) return status;
     dp_learn_defaults(&w->options);
@@ -49,7 +60,8 @@ static dp_status attempt(work *w, const char *hardware, const char *search) {
     w->options.granularity = DP_GRAIN_CHANNEL;
     w->options.trials = 1;
     w->options.threads = 2;
-    w->options.search = search;
+    w->options.search = cases[number].search;
+    w->options.stop.max_evaluations = cases[number].evaluations;
     status = dp_learn(&w->schedule, w->graph, &w->hardware, (const dp_dataset *const *)w->half,
                       &w->options, &w->err);
     if (status != DP_OK && status != DP_EUNMET) return status;
@@ -67,12 +79,11 @@ static void clear(work *w) {
 }
 
 START_TEST(every_failing_allocation_gives_a_status_and_leaves_nothing_behind) {
-    const char *search = _i < 3 ? NULL : "gradient-free";
     int64_t n = 0, used = 0, failures = 0;
     for (;; n++) {
         work w = {0};
         heap_watch(n);
-        dp_status status = attempt(&w, hardware_files[_i % 3], search);
+        dp_status status = attempt(&w, _i);
         clear(&w);
         heap_count heap = heap_end();
         used = heap.allocations;
@@ -98,7 +109,7 @@ Suite *test_memory_suite(void) {
     TCase *tcase = tcase_create("memory");
     tcase_add_checked_fixture(tcase, scratch_setup, scratch_teardown);
     tcase_add_loop_test(tcase, every_failing_allocation_gives_a_status_and_leaves_nothing_behind, 0,
-                        4);
+                        CASES);
     suite_add_tcase(suite, tcase);
     return suite;
 }

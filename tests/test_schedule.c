@@ -105,6 +105,7 @@ static void make_sample(void) {
                            .checks = 2,
                            .checks_uniform = 1,
                            .passes = 31.5,
+                           .passes_shape = 6,
                            .clean = measure(0.8),
                            .learned = measure(0.79),
                            .uniform = measure(0.78),
@@ -184,7 +185,7 @@ START_TEST(everything_written_is_read_back) {
     ck_assert_str_eq(back.goal, sample.goal);
     ck_assert_str_eq(back.status, sample.status);
     ck_assert(back.confidence == 0.95 && back.checks == 2 && back.checks_uniform == 1 &&
-              back.passes == 31.5);
+              back.passes == 31.5 && back.passes_shape == 6);
     check_measure(&back.clean, &sample.clean);
     check_measure(&back.learned, &sample.learned);
     check_measure(&back.uniform, &sample.uniform);

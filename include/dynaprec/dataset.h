@@ -91,12 +91,12 @@ dp_status dp_dataset_split(const dp_dataset *dataset, double fraction, uint64_t 
                            dp_dataset **learn, dp_dataset **check, dp_error *err);
 
 /**
- * A data set of some samples of another, which has to outlive it. They keep their number in the file, so also their draws.
+ * A view of some of a data set's samples, by their numbers in it.
  *
- * Shapes  samples [count], ascending, count > 0.
- * Errors  DP_EMEMORY.
+ * Shapes  samples [count], ascending, at least one.
+ * Errors  DP_ERANGE: numbers that do not ascend or that the data set does not have; DP_EMEMORY.
  */
-dp_status dp_dataset_pick(dp_dataset **out, const dp_dataset *dataset, const int64_t *samples,
+dp_status dp_dataset_pick(dp_dataset **out, const dp_dataset *parent, const int64_t *samples,
                           int64_t count, dp_error *err);
 
 #ifdef __cplusplus

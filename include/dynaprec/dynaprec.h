@@ -34,6 +34,7 @@
 #include "dynaprec/run.h"
 #include "dynaprec/schedule.h"
 #include "dynaprec/status.h"
+#include "dynaprec/stop.h"
 #include "dynaprec/tensor.h"
 
 #endif

@@ -172,15 +172,16 @@ bool dp_engine_operand_signed(const dp_engine *engine, int site, int operand);
 dp_status dp_engine_reference(dp_reference **out, dp_engine *engine, const dp_dataset *data,
                               dp_error *err);
 
+void dp_reference_free(dp_reference *reference);
+
 /**
- * The part of a reference that belongs to picked samples (dp_dataset_pick): nothing is computed.
+ * The clean predictions of some of a reference's samples, without another pass. `view` is dp_dataset_pick's of those samples.
  *
- * Shapes  samples [dp_dataset_count(picked)], the numbers in `of`'s data set that it was picked by.
+ * Shapes  samples [dp_dataset_count(view)].
  * Errors  DP_EMEMORY.
  */
-dp_status dp_reference_pick(dp_reference **out, const dp_reference *of, const dp_dataset *picked,
+dp_status dp_reference_pick(dp_reference **out, const dp_reference *of, const dp_dataset *view,
                             const int64_t *samples, dp_error *err);
-void dp_reference_free(dp_reference *reference);
 const dp_score *dp_reference_scores(const dp_reference *reference); /* [samples] */
 
 /**

@@ -16,6 +16,7 @@
 #include "dynaprec/dataset.h"
 #include "dynaprec/engine.h"
 #include "dynaprec/schedule.h"
+#include "dynaprec/stop.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -77,6 +78,7 @@ typedef struct dp_learn_options {
     int threads;
     const char *output; /* see dp_engine_options */
     const char *search; /* name of the refinement; NULL: the default. dp_search_names lists them */
+    dp_stop stop;       /* of searches that take many passes; all 0: their own limits */
     const char *goal;   /* budgets in the user's words, for the schedule */
     const char *cache; /* see dp_engine_options: a repeated or interrupted run goes on from there */
     dp_comm *comm;

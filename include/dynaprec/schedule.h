@@ -83,7 +83,7 @@ typedef struct dp_rounding_gap {
 typedef struct dp_schedule {
     char *version, *search; /* of the tool; the search's name */
     char *
-        obstacle; /* why it is not the search that was asked for: a node; NULL: it is. Not in files */
+        obstacle; /* why sensitivities are measured though that was not asked for: a node; else NULL. Not in files */
     uint64_t seed;
     int trials;
     char *model_file, *model_sha256;
@@ -99,6 +99,8 @@ typedef struct dp_schedule {
     int checks, checks_uniform; /* how often the check set was asked; for uniform precision */
     double
         passes; /* work: forward passes over as many samples as the learn set has; NaN: not known */
+    double
+        passes_shape; /* of them, for the shape of the precision: sensitivities and their refinement */
     dp_measure clean, learned, uniform;
     dp_figure saving; /* 1 - learned energy / uniform energy */
     dp_rounding rounding;

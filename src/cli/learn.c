@@ -19,6 +19,7 @@
 #include "cli/verbs.h"
 #include "engine/share.h"
 #include "learn/range.h"
+#include "learn/refine.h"
 #include "learn/units.h"
 #include "plan/schedule_format.h"
 
@@ -106,6 +107,15 @@ static bool searches(const dp_settings *settings) {
            settings->energy.unit == DP_ENERGY_OF_UNIFORM;
 }
 
+/* What the search takes on top; its name has been checked by then. */
+static void describe_search(const dp_learn_options *options) {
+    const dp_refiner *refiner = NULL;
+    if (dp_refiner_find(options->search, &refiner, NULL) != DP_OK ||
+        !(refiner->traits & DP_REFINER_SEARCHES))
+        return;
+    printf("search    %s, on top of these passes, until it reaches its limits\n", refiner->name);
+}
+
 static void describe(const task *t, const dp_engine *engine, int units) {
     char macs[DP_SI_TEXT];
     const dp_settings *settings = t->settings;
@@ -124,6 +134,7 @@ static void describe(const task *t, const dp_engine *engine, int units) {
         "passes    1 clean over the check samples; over those to learn from 2 clean and at most\n"
         "          2 forward and reverse; then noisy ones of up to %d draws, %s\n",
         t->options.trials, searches(settings) ? "usually 20 to 60" : "2");
+    describe_search(&t->options);
     printf("output    %s; nothing is written now\n", settings->output);
 }
 
@@ -209,6 +220,7 @@ static void print_json(const task *t) {
     dp_json_number(&json, "checks", s->checks);
     dp_json_number(&json, "checks_uniform", s->checks_uniform);
     dp_json_number(&json, "passes", s->passes);
+    dp_json_number(&json, "passes_shape", s->passes_shape);
     dp_result_json(&json, "clean", &s->clean, DP_RESULT_CLEAN);
     dp_result_json(&json, "learned", &s->learned, DP_RESULT_NOISY);
     dp_result_json(&json, "uniform", &s->uniform, DP_RESULT_UNIFORM);

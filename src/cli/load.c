@@ -165,6 +165,7 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
     options->threads = dp_load_threads(settings);
     options->output = settings->output_name;
     options->search = settings->search;
+    options->stop = settings->stop;
     options->cancel = cancel;
     options->progress = progress;
     options->comm = settings->verb->bit & DP_VERB_SHARED ? dp_process_comm() : NULL;

@@ -95,8 +95,14 @@ const dp_option dp_options[] = {
      "HOW", "both", .take = dp_take_choice, PLACE(condition), .words = conditions},
 
     HEADING("Search", LEARN),
-    {"search", "how the relaxed precision is refined", LEARN, "NAME",
+    {"search", "how the relaxed precision is refined: operating-point (the default), clean-point, gradient-free, bfgs2, conjugate_pr, simplex, anneal or adam", LEARN, "NAME",
      .take = dp_take_search, PLACE(search)},
+    {"max-evaluations", "of a search that takes many passes; left out: its own number", LEARN, "N",
+     .take = dp_take_count, PLACE(stop.max_evaluations), RANGE(1, 1e9)},
+    {"max-seconds", "of such a search; equal runs then need not give equal schedules", LEARN, "S",
+     .take = dp_take_number, PLACE(stop.max_seconds), RANGE(0, INFINITY), .open = true},
+    {"tolerance", "relative gain below which bfgs2, conjugate_pr or simplex ends; left out: 0.001", LEARN, "T",
+     .take = dp_take_number, PLACE(stop.tolerance), RANGE(0, 1), .open = true},
     {"objective", "what is kept small: kl (divergence from the clean output) or cross-entropy (labels)", LEARN,
      "NAME", "kl", .take = dp_take_choice, PLACE(objective), .words = objectives},
 

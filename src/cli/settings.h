@@ -84,6 +84,7 @@ typedef struct dp_settings {
     dp_fixes fixes;
     dp_words exclude, groups;
     const char *search;
+    dp_stop stop;  /* 0 where not given */
     int objective; /* 0: kl, 1: cross-entropy */
     int condition; /* as DP_CONDITION_... */
     double check_fraction, confidence;

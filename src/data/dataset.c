@@ -214,14 +214,24 @@ dp_status dp_dataset_split(const dp_dataset *dataset, double fraction, uint64_t 
     return DP_OK;
 }
 
-dp_status dp_dataset_pick(dp_dataset **out, const dp_dataset *dataset, const int64_t *samples,
+static bool ascend(const int64_t *samples, int64_t count, int64_t end) {
+    for (int64_t i = 0; i < count; i++)
+        if (samples[i] < (i ? samples[i - 1] + 1 : 0) || samples[i] >= end) return false;
+    return count > 0;
+}
+
+dp_status dp_dataset_pick(dp_dataset **out, const dp_dataset *parent, const int64_t *samples,
                           int64_t count, dp_error *err) {
-    assert(count > 0);
-    *out = make_subset(dataset, count);
-    if (!*out) return dp_fail(err, DP_EMEMORY, "%s: no memory to pick", dp_dataset_path(dataset));
-    for (int64_t i = 0; i < count; i++) {
-        assert(i == 0 || samples[i] > samples[i - 1]);
-        (*out)->origin[(*out)->count++] = dp_dataset_origin(dataset, samples[i]);
-    }
+    *out = NULL;
+    if (!ascend(samples, count, parent->count))
+        return dp_fail(err, DP_ERANGE,
+                       "%s: samples that are picked have to ascend from 0 to at most %" PRId64,
+                       dp_dataset_path(parent), parent->count - 1);
+    dp_dataset *view = make_subset(parent, count);
+    if (!view)
+        return dp_fail(err, DP_EMEMORY, "%s: no memory to pick samples", dp_dataset_path(parent));
+    view->count = count;
+    for (int64_t i = 0; i < count; i++) view->origin[i] = dp_dataset_origin(parent, samples[i]);
+    *out = view;
     return DP_OK;
 }

@@ -33,6 +33,9 @@ typedef struct dp_cache_entry {
 /** The digest of network, hardware, options and program: what all passes of an engine have in common. */
 void dp_cache_identify(const dp_engine *engine, char hex[DP_SHA256_HEX]);
 
+/** From now on, and until `pause` is false, passes are neither found nor kept: there will be thousands of small ones. */
+void dp_cache_pause(dp_engine *engine, bool pause);
+
 dp_cache_entry dp_cache_find(const dp_engine *engine, const dp_cache_pass *pass);
 
 /**

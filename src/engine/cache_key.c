@@ -84,8 +84,12 @@ void dp_cache_identify(const dp_engine *e, char hex[DP_SHA256_HEX]) {
     dp_sha256_hex(&sha, hex);
 }
 
+void dp_cache_pause(dp_engine *engine, bool pause) {
+    engine->cache_paused = pause;
+}
+
 dp_cache_entry dp_cache_find(const dp_engine *e, const dp_cache_pass *pass) {
-    dp_cache_entry entry = {.usable = e->options.cache != NULL};
+    dp_cache_entry entry = {.usable = e->options.cache != NULL && !e->cache_paused};
     if (!e->identity[0]) return entry; /* neither kept nor shared */
     dp_sha256 sha;
     dp_sha256_init(&sha);

@@ -145,26 +145,28 @@ memory:
                    n);
 }
 
-dp_status dp_reference_pick(dp_reference **out, const dp_reference *of, const dp_dataset *picked,
+dp_status dp_reference_pick(dp_reference **out, const dp_reference *of, const dp_dataset *view,
                             const int64_t *samples, dp_error *err) {
-    size_t n = (size_t)dp_dataset_count(picked), size = (size_t)(of->rows * of->classes);
-    dp_reference *r = *out = dp_alloc(1, sizeof *r);
-    if (!r) return dp_fail(err, DP_EMEMORY, "no memory for a reference");
-    *r = *of;
-    r->data = picked;
-    r->logits = dp_alloc(n * size, sizeof *r->logits);
-    r->scores = dp_alloc(n, sizeof *r->scores);
-    if (!r->logits || !r->scores) {
-        dp_reference_free(r);
-        *out = NULL;
-        return dp_fail(err, DP_EMEMORY, "%s: no memory for %zu clean outputs",
-                       dp_dataset_path(picked), n);
+    size_t count = (size_t)dp_dataset_count(view), size = (size_t)(of->rows * of->classes);
+    dp_reference *r = dp_alloc(1, sizeof *r);
+    *out = NULL;
+    if (r) {
+        *r = *of;
+        r->data = view;
+        r->logits = dp_alloc(count * size, sizeof *r->logits);
+        r->scores = dp_alloc(count, sizeof *r->scores);
     }
-    for (size_t i = 0; i < n; i++) {
+    if (!r || !r->logits || !r->scores) {
+        dp_reference_free(r);
+        return dp_fail(err, DP_EMEMORY, "%s: no memory for %zu clean outputs",
+                       dp_dataset_path(view), count);
+    }
+    for (size_t i = 0; i < count; i++) {
         memcpy(r->logits + i * size, of->logits + (size_t)samples[i] * size,
                size * sizeof *r->logits);
         r->scores[i] = of->scores[samples[i]];
     }
+    *out = r;
     return DP_OK;
 }
 

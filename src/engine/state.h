@@ -59,6 +59,7 @@ struct dp_engine {
     const dp_hardware *hardware;
     dp_engine_options options;
     char identity[65]; /* see dp_cache_identify; empty where passes are neither kept nor shared */
+    bool cache_paused; /* see dp_cache_pause */
     char *output_name;
     int target; /* value that carries the logits */
     dp_pool *pool;

@@ -118,7 +118,7 @@ dp_status dp_budget_within(dp_pipeline *p, dp_error *err) {
     if (status == DP_OK && !p->relaxed) status = dp_shape_find(p, err);
     if (status != DP_OK) return status;
     p->t = dp_relax_for_energy(&s->units, p->shape, budget - dp_budget_fixed_j(s));
-    status = p->refiner->refine(s, p->t, p->shape, err);
+    status = dp_refiner_run(p->refiner, s, p->t, p->shape, err);
     if (status == DP_OK) status = round_to_energy(p, budget, err);
     if (status == DP_OK) status = dp_accept_measure(s, &p->learned, err);
     if (status != DP_OK) return status;

@@ -32,6 +32,8 @@ dp_status dp_check_options(const dp_learn_options *o, dp_error *err) {
                        o->latency);
     if (o->trials < 1 || o->trials > 100000)
         return dp_fail(err, DP_ERANGE, "%d trials: 1 to 100000 are allowed", o->trials);
+    if (o->stop.max_evaluations < 0 || !(o->stop.max_seconds >= 0) || !(o->stop.tolerance >= 0))
+        return dp_fail(err, DP_ERANGE, "limits of a search that are below 0");
     if (!(o->confidence > 0.5 && o->confidence < 1))
         return dp_fail(err, DP_ERANGE, "confidence %g: more than 0.5, less than 1", o->confidence);
     return DP_OK;

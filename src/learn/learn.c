@@ -114,6 +114,7 @@ static dp_status learn(dp_pipeline *p, dp_schedule *out, dp_error *err) {
     if (status != DP_OK) return status;
     dp_check_criteria(s);
     status = dp_refiner_find(s->options->search, &p->refiner, err);
+    if (status == DP_OK) status = dp_refiner_check(p->refiner, s, err);
     if (status == DP_OK) status = dp_check_data(s, err);
     if (status == DP_OK) status = dp_pipeline_start(p, err);
     if (status == DP_OK) status = run(p, err);

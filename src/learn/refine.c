@@ -4,55 +4,35 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/alloc.h"
-
-/*
- * One more pass of sensitivities at the noisy operating point, averaged half and half with those of the clean point: the
- * clean point starves channels that matter only once others are noisy. Source: docs/methods.md, "Operating point".
- */
-static dp_status operating_point(dp_search *s, double t, double *shape, dp_error *err) {
-    double *noisy = dp_alloc((size_t)s->units.channels, sizeof *noisy);
-    if (!noisy) return dp_fail(err, DP_EMEMORY, "no memory for sensitivities");
-    dp_relax_at(&s->units, shape, t, s->k);
-    dp_units_spread(&s->units, s->k, s->repetitions);
-    dp_evaluation point = {.reference = s->learn.reference,
-                           .repetitions = s->repetitions,
-                           .first_trial = s->next_trial++,
-                           .trials = 1};
-    dp_status status = dp_search_sensitivity(s, &point, noisy, err);
-    for (int64_t c = 0; status == DP_OK && c < s->units.channels; c++)
-        s->s[c] = 0.5 * (s->s[c] + noisy[c]);
-    dp_free(noisy);
-    if (status != DP_OK) return status;
-    dp_units_collect(&s->units, s->s);
-    dp_relax_shape(&s->units, shape);
-    return DP_OK;
-}
-
-/* The shape stays as it was found. */
-static dp_status keep(dp_search *s, double t, double *shape, dp_error *err) {
-    (void)s;
-    (void)t;
-    (void)shape;
-    (void)err;
-    return DP_OK;
-}
+enum {
+    MEASURES = DP_REFINER_MEASURES,
+    REVERSES = DP_REFINER_REVERSES,
+    LEVELS = DP_REFINER_LEVELS,
+    SEARCHES = DP_REFINER_SEARCHES,
+    SETTLES = DP_REFINER_SETTLES
+};
 
 static const dp_refiner refiners[] = {
-    {"operating-point", false, operating_point},
-    {"clean-point", false, keep},
-    {"gradient-free", true, keep},
+    {"operating-point", REVERSES, dp_refine_operating_point},
+    {"clean-point", REVERSES, dp_refine_keep},
+    {"gradient-free", MEASURES, dp_refine_keep},
+    {"bfgs2", REVERSES | SEARCHES | SETTLES, dp_refine_bfgs2},
+    {"conjugate_pr", REVERSES | SEARCHES | SETTLES, dp_refine_conjugate_pr},
+    {"simplex", SEARCHES | SETTLES, dp_refine_simplex},
+    {"anneal", LEVELS | SEARCHES, dp_refine_anneal},
+    {"adam", REVERSES | SEARCHES, dp_refine_adam},
 };
-enum { REFINERS = sizeof refiners / sizeof *refiners };
+enum { REFINERS = sizeof refiners / sizeof *refiners, GRADIENT_FREE = 2 };
 
 const char *const *dp_search_names(void) {
-    static const char *const names[REFINERS + 1] = {"operating-point", "clean-point",
-                                                    "gradient-free", NULL};
+    static const char *const names[REFINERS + 1] = {
+        "operating-point", "clean-point", "gradient-free", "bfgs2", "conjugate_pr",
+        "simplex",         "anneal",      "adam",          NULL};
     return names;
 }
 
 const dp_refiner *dp_refiner_gradient_free(void) {
-    return &refiners[REFINERS - 1];
+    return &refiners[GRADIENT_FREE];
 }
 
 dp_status dp_refiner_find(const char *name, const dp_refiner **out, dp_error *err) {
@@ -67,4 +47,36 @@ dp_status dp_refiner_find(const char *name, const dp_refiner **out, dp_error *er
                                  refiners[i].name);
     }
     return dp_fail(err, DP_ERANGE, "no search is named '%s'; there are %s", name, all);
+}
+
+static dp_status check_limits(const dp_refiner *refiner, const dp_stop *stop, dp_error *err) {
+    bool limited = stop->max_evaluations || stop->max_seconds > 0;
+    if (limited && !(refiner->traits & SEARCHES))
+        return dp_fail(err, DP_ERANGE,
+                       "search '%s' takes a fixed number of passes: evaluations and seconds limit "
+                       "bfgs2, conjugate_pr, simplex, anneal and adam",
+                       refiner->name);
+    if (stop->tolerance > 0 && !(refiner->traits & SETTLES))
+        return dp_fail(err, DP_ERANGE,
+                       "search '%s' has no tolerance; bfgs2, conjugate_pr and simplex have one",
+                       refiner->name);
+    return DP_OK;
+}
+
+dp_status dp_refiner_check(const dp_refiner *refiner, const dp_search *s, dp_error *err) {
+    dp_status status = check_limits(refiner, &s->options->stop, err);
+    if (status != DP_OK) return status;
+    if (!(refiner->traits & LEVELS) || s->hardware->levels != DP_LEVELS_CONTINUOUS) return DP_OK;
+    return dp_fail(err, DP_ERANGE,
+                   "search '%s' exchanges levels, and those of hardware '%s' are continuous; "
+                   "integer or power-of-two levels are asked for",
+                   refiner->name, s->hardware->name);
+}
+
+dp_status dp_refiner_run(const dp_refiner *refiner, dp_search *s, double t, double *shape,
+                         dp_error *err) {
+    double before = s->passes;
+    dp_status status = refiner->refine(s, t, shape, err);
+    s->passes_shape += s->passes - before;
+    return status;
 }

@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Refinement: strategies that start from the relaxed shape and look for a better one. Each is a row of one table, found by its
- * name; the first row is the default.
+ * name; the first row is the default. A strategy is a file of its own.
+ *
+ * All of them improve shape [units] in place near scale t and leave it alone where nothing better was found; when they are
+ * cancelled the shape is the best that was found.
+ * Errors  DP_EMEMORY; as the passes of the engine.
  */
 #ifndef DP_LEARN_REFINE_H
 #define DP_LEARN_REFINE_H
 
 #include "learn/search.h"
 
+/* Bits of a refiner. */
+enum {
+    DP_REFINER_MEASURES = 1, /* sensitivities are measured unit by unit, not by a reverse pass */
+    DP_REFINER_REVERSES = 2, /* it needs a reverse pass itself */
+    DP_REFINER_LEVELS = 4,   /* it moves between levels, so that there have to be some */
+    DP_REFINER_SEARCHES =
+        8,                  /* it evaluates until told to stop: dp_stop's evaluations and seconds */
+    DP_REFINER_SETTLES = 16 /* or until little is gained: its tolerance */
+};
+
 typedef struct dp_refiner {
     const char *name;
-    bool gradient_free; /* sensitivities are measured unit by unit, not by a reverse pass */
-    /* Improve shape [units] in place near scale t; leave it alone when nothing better was found. */
+    unsigned traits;
     dp_status (*refine)(dp_search *s, double t, double *shape, dp_error *err);
 } dp_refiner;
 
@@ -20,5 +33,31 @@ const dp_refiner *dp_refiner_gradient_free(void);
 
 /** The refiner of that name (NULL: the default). Errors: DP_ERANGE listing the names. */
 dp_status dp_refiner_find(const char *name, const dp_refiner **out, dp_error *err);
+
+/** Errors: DP_ERANGE, limits of a search that has none, or levels that are continuous where it needs some. */
+dp_status dp_refiner_check(const dp_refiner *refiner, const dp_search *s, dp_error *err);
+
+/** Refine, and count what it takes as work for the shape. */
+dp_status dp_refiner_run(const dp_refiner *refiner, dp_search *s, double t, double *shape,
+                         dp_error *err);
+
+/* ---- the strategies ---- */
+
+/** refine_point.c: as it is; sensitivities at the noisy operating point, averaged with those of the clean one. */
+dp_status dp_refine_keep(dp_search *s, double t, double *shape, dp_error *err);
+dp_status dp_refine_operating_point(dp_search *s, double t, double *shape, dp_error *err);
+
+/** refine_descent.c: GSL's minimisers with derivatives (learn/descent.h), from the operating point. */
+dp_status dp_refine_bfgs2(dp_search *s, double t, double *shape, dp_error *err);
+dp_status dp_refine_conjugate_pr(dp_search *s, double t, double *shape, dp_error *err);
+
+/** refine_simplex.c: nmsimplex2 on groups of layers. */
+dp_status dp_refine_simplex(dp_search *s, double t, double *shape, dp_error *err);
+
+/** refine_anneal.c: simulated annealing on levels. */
+dp_status dp_refine_anneal(dp_search *s, double t, double *shape, dp_error *err);
+
+/** refine_adam.c: the procedure of [Garg], for comparison. */
+dp_status dp_refine_adam(dp_search *s, double t, double *shape, dp_error *err);
 
 #endif

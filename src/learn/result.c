@@ -158,6 +158,7 @@ dp_status dp_result_schedule(dp_schedule *out, const dp_graph *graph, const dp_r
     out->checks_uniform = r->uniform ? r->uniform->checks : 0;
     out->checks = (r->learned ? r->learned->checks : 0) + out->checks_uniform;
     out->passes = s->passes;
+    out->passes_shape = s->passes_shape;
     out->clean = *r->clean;
     out->learned = r->learned ? r->learned->measure : dp_result_unknown();
     out->uniform = r->uniform ? r->uniform->measure : dp_result_unknown();

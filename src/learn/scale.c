@@ -5,6 +5,8 @@
 #include <gsl/gsl_roots.h>
 #include <math.h>
 
+#include "learn/gsl_errors.h"
+
 enum { MAX_EVALUATIONS = 16, MATCH_STEPS = 2 };
 /* A step of log t that needs no second one: what is left of it is a small part. */
 static const double near = 0.15;
@@ -101,7 +103,7 @@ static void narrow(problem *p, const bracket *b, double tolerance) {
 
 dp_status dp_scale_find(dp_search *s, const dp_family *family, const dp_scale *scale, double *t,
                         dp_error *err) {
-    gsl_error_handler_t *before = gsl_set_error_handler_off();
+    dp_gsl_errors_return();
     problem p = {.s = s,
                  .family = family,
                  .trials = {s->next_trial, (uint32_t)scale->trials},
@@ -111,7 +113,7 @@ dp_status dp_scale_find(dp_search *s, const dp_family *family, const dp_scale *s
     s->next_trial += (uint32_t)scale->trials;
     bracket b;
     if (find_bracket(&p, scale->guess, &b)) narrow(&p, &b, scale->tolerance);
-    gsl_set_error_handler(before);
+    dp_gsl_errors_restore();
     if (p.status != DP_OK) return p.status;
     if (isfinite(p.passing)) {
         *t = exp(p.passing);

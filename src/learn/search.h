@@ -34,6 +34,7 @@ typedef struct dp_search {
     double *k;           /* [units] scratch */
     uint32_t next_trial; /* draws below it have been used */
     double passes;       /* so far; see dp_search_count */
+    double passes_shape; /* of them, for the shape: sensitivities and their refinement */
 } dp_search;
 
 /* A family of precisions, one for each t > 0: learned (shape of the units) or uniform (shape NULL: K = t everywhere). */

@@ -27,14 +27,17 @@ dp_status dp_shape_find(dp_pipeline *p, dp_error *err) {
     dp_search *s = &p->search;
     dp_evaluation point = {.reference = s->learn.reference, .first_trial = 0, .trials = 1};
     dp_status status = DP_EUNSUPPORTED;
-    if (!p->refiner->gradient_free)
+    double before = s->passes;
+    if (!(p->refiner->traits & DP_REFINER_MEASURES))
         status = s->obstacle.status = dp_search_sensitivity(s, &point, s->s, &s->obstacle);
     if (status != DP_OK && status != DP_EUNSUPPORTED)
         return dp_fail(err, status, "%s", s->obstacle.text);
     if (status == DP_EUNSUPPORTED) { /* asked for, or an operator has no reverse pass */
-        p->refiner = dp_refiner_gradient_free();
+        if (p->refiner->traits & (DP_REFINER_REVERSES | DP_REFINER_MEASURES))
+            p->refiner = dp_refiner_gradient_free();
         status = dp_gradient_free(s, likely_loss(s), err);
     }
+    s->passes_shape += s->passes - before;
     if (status != DP_OK) return status;
     s->name = p->refiner->name;
     dp_units_collect(&s->units, s->s);
@@ -92,6 +95,6 @@ dp_status dp_shape_refine(dp_pipeline *p, dp_error *err) {
     dp_search *s = &p->search;
     dp_family family = {p->shape};
     dp_family_relaxed(s, &family, p->t, p->learned.k);
-    dp_status status = p->refiner->refine(s, p->t, p->shape, err);
+    dp_status status = dp_refiner_run(p->refiner, s, p->t, p->shape, err);
     return status == DP_OK ? dp_scale_match(s, &family, p->learned.k, &p->t, err) : status;
 }

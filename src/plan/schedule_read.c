@@ -110,6 +110,7 @@ static void read_result(dp_yaml_node *root, dp_schedule *out) {
     dp_yaml_node *uniform = dp_yaml_find(result, "checks_uniform");
     out->checks_uniform = uniform ? read_int(uniform, 0, INT_MAX) : 0;
     out->passes = read_measured(dp_yaml_find(result, "passes"));
+    out->passes_shape = read_measured(dp_yaml_find(result, "passes_shape"));
     read_measure(dp_yaml_need(result, "clean"), &out->clean);
     read_measure(dp_yaml_need(result, "learned"), &out->learned);
     read_measure(dp_yaml_need(result, "uniform"), &out->uniform);

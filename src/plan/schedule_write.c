@@ -82,6 +82,7 @@ static void write_result(dp_yaml_writer *w, const dp_schedule *s, bool whole) {
     dp_yaml_put_integer(w, "checks", (uint64_t)s->checks);
     dp_yaml_put_integer(w, "checks_uniform", (uint64_t)s->checks_uniform);
     dp_yaml_put_number(w, "passes", s->passes, false);
+    dp_yaml_put_number(w, "passes_shape", s->passes_shape, false);
     write_measure(w, "clean", &s->clean, whole);
     write_measure(w, "learned", &s->learned, whole);
     write_measure(w, "uniform", &s->uniform, whole);
