@@ -331,7 +331,7 @@ class Ranges:
         return float(((self.slopes * alpha**2 * copies).sum(1) * span).sum()) * float(growth)
 
     def powers(self):
-        """reach^-a column^b: the rules that there are have (1, 0), by norms about (1/2, 1/2)."""
+        """reach^-a column^b; (1, 0) makes the inputs' ranges equal, (1/2, 1/2) those of inputs and columns."""
         for a in (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0):
             for b in (0.0, 0.125, 0.25, 0.375, 0.5):
                 yield bounded(self.reach**-a * self.column**b)
@@ -347,7 +347,7 @@ class Ranges:
         return min([ones, *(a for r in rules for a in r())], key=lambda a: self.value(a, single))
 
     def polished(self, alpha, steps=100):
-        """Coordinates in turn: the channel that limits the inputs' range gets smaller, the column that limits rows larger."""
+        """Descent on log alpha, with a power mean near the inputs' largest; what it came past that is best by `value`."""
         single = torch.ones(len(alpha), dtype=torch.long)
         p = alpha.log().clone().requires_grad_(True)
         adam = torch.optim.Adam([p], lr=0.02)
