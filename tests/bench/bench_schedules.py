@@ -63,7 +63,7 @@ def options(network, method):
     if method == "adam":
         if NETWORKS[network] is LOSS:  # their budget is one of divergence, whatever Adam descends on
             words = [w for w in words if w not in ("--objective", "cross-entropy")]
-        words += ["--steps", SHORT_ADAM.get(network, 1500)]
+        words += ["--max-evaluations", SHORT_ADAM.get(network, 1500)]
     return words
 
 
