@@ -29,7 +29,7 @@ static const struct {
     dp_levels levels;
     double faster; /* than without a limit */
 } paces[] = {
-    {DP_GRAIN_LAYER, 0, 0, DP_LEVELS_INTEGER, 0.98},
+    {DP_GRAIN_LAYER, 0, 0, DP_LEVELS_INTEGER, 0.95},
     {DP_GRAIN_CHANNEL, 0, 0, DP_LEVELS_INTEGER, 0.85},
     {DP_GRAIN_CHANNEL, 0, 5, DP_LEVELS_INTEGER, 0.93},
     {DP_GRAIN_TILE, 4, 6, DP_LEVELS_INTEGER, 0.96}, /* tiles that are in two blocks */
