@@ -148,7 +148,7 @@ static const struct {
     const char *step, *search, *learned_by;
     unsigned granularity;
 } cases[] = {
-    {NULL, NULL, "operating-point", DP_GRAIN_LAYER},
+    {NULL, NULL, "marginal", DP_GRAIN_LAYER},
     {NULL, "gradient-free", "gradient-free", DP_GRAIN_LAYER},
     {"Round", NULL, "gradient-free", DP_GRAIN_LAYER},
     {"Floor", NULL, "gradient-free", DP_GRAIN_CHANNEL},

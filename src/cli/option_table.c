@@ -95,7 +95,7 @@ const dp_option dp_options[] = {
      "HOW", "both", .take = dp_take_choice, PLACE(condition), .words = conditions},
 
     HEADING("Search", LEARN),
-    {"search", "how the relaxed precision is refined: operating-point (the default), clean-point, gradient-free, bfgs2, conjugate_pr, simplex, anneal or adam", LEARN, "NAME",
+    {"search", "how the relaxed precision is refined: marginal (the default), operating-point, clean-point, gradient-free, bfgs2, conjugate_pr, simplex, anneal or adam", LEARN, "NAME",
      .take = dp_take_search, PLACE(search)},
     {"max-evaluations", "of a search that takes many passes; left out: its own number", LEARN, "N",
      .take = dp_take_count, PLACE(stop.max_evaluations), RANGE(1, 1e9)},

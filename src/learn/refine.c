@@ -13,6 +13,7 @@ enum {
 };
 
 static const dp_refiner refiners[] = {
+    {"marginal", REVERSES, dp_refine_marginal},
     {"operating-point", REVERSES, dp_refine_operating_point},
     {"clean-point", REVERSES, dp_refine_keep},
     {"gradient-free", MEASURES, dp_refine_keep},
@@ -22,12 +23,12 @@ static const dp_refiner refiners[] = {
     {"anneal", LEVELS | SEARCHES, dp_refine_anneal},
     {"adam", REVERSES | SEARCHES, dp_refine_adam},
 };
-enum { REFINERS = sizeof refiners / sizeof *refiners, GRADIENT_FREE = 2 };
+enum { REFINERS = sizeof refiners / sizeof *refiners, GRADIENT_FREE = 3 };
 
 const char *const *dp_search_names(void) {
     static const char *const names[REFINERS + 1] = {
-        "operating-point", "clean-point", "gradient-free", "bfgs2", "conjugate_pr",
-        "simplex",         "anneal",      "adam",          NULL};
+        "marginal",     "operating-point", "clean-point", "gradient-free", "bfgs2",
+        "conjugate_pr", "simplex",         "anneal",      "adam",          NULL};
     return names;
 }
 

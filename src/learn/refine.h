@@ -47,6 +47,9 @@ dp_status dp_refiner_run(const dp_refiner *refiner, dp_search *s, double t, doub
 dp_status dp_refine_keep(dp_search *s, double t, double *shape, dp_error *err);
 dp_status dp_refine_operating_point(dp_search *s, double t, double *shape, dp_error *err);
 
+/** refine_marginal.c: from there, each layer's sensitivities held to the measured derivative. */
+dp_status dp_refine_marginal(dp_search *s, double t, double *shape, dp_error *err);
+
 /** refine_descent.c: GSL's minimisers with derivatives (learn/descent.h), from the operating point. */
 dp_status dp_refine_bfgs2(dp_search *s, double t, double *shape, dp_error *err);
 dp_status dp_refine_conjugate_pr(dp_search *s, double t, double *shape, dp_error *err);
