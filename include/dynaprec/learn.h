@@ -3,7 +3,7 @@
  * The pipeline: from a network, calibration samples and a hardware description to a precision schedule.
  *
  * conditioning of the operands -> survey -> sensitivities at the clean point -> relaxation -> scale (Brent on the measured loss or accuracy) -> sensitivities
- * at the noisy operating point -> relaxation -> scale -> refinement -> rounding -> acceptance on the check set, beside uniform
+ * at the noisy operating point -> relaxation -> refinement -> scale -> rounding -> acceptance on the check set, beside uniform
  * precision that was found with the same care. docs/methods.md gives the equations and their sources.
  *
  * Calls are independent of each other; each has its own threads. Cancelling keeps what was learned.
