@@ -25,9 +25,21 @@ typedef struct dp_expectation {
 void dp_expect_moments(const dp_engine *engine, int site, int samples, dp_input_moments *out);
 
 /**
+ * How far each channel reaches above mu and below, within the percentile at which the hardware's converters cut.
+ *
+ * Shapes  mu [input channels] or NULL; up, down [input channels].
+ */
+typedef struct dp_reaches {
+    double *up, *down; /* >= 0 */
+} dp_reaches;
+void dp_expect_reaches(const dp_engine *engine, int site, int samples, const float *mu,
+                       const dp_reaches *out);
+
+/**
  * What to expect of a site whose input channels were surveyed.
  *
- * Norms are those of the survey times what the vectors leave of the mean square; ranges are those of the channels' extremes.
+ * Norms are those of the survey times what the vectors leave of the mean square; the inputs' range is that of the percentile at
+ * which converters cut, those of the weights' rows are of extremes.
  * Errors  DP_EMEMORY.
  */
 dp_status dp_expect_noise(const dp_engine *engine, int site, int samples,

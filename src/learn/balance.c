@@ -45,15 +45,6 @@ static void squares(const dp_input_moments *moments, const float *mu, int64_t co
     }
 }
 
-/* Square of the largest distance from mu. */
-static void reaches(const dp_input_moments *moments, const float *mu, int64_t count, double *out) {
-    for (int64_t j = 0; j < count; j++) {
-        double m = mu ? (double)mu[j] : 0;
-        double reach = fmax(fabs(moments[j].low - m), fabs(moments[j].high - m));
-        out[j] = reach * reach;
-    }
-}
-
 /* Sum over the readers' weights of |W_cj|^power, each site as important as the others. */
 static dp_status columns(const dp_readers *r, double power, double *sums, double *scratch,
                          dp_error *err) {
@@ -94,9 +85,15 @@ static dp_status by_norms(const material *m, dp_error *err) {
 /* Equal ranges: what minimises the product of both converters' ranges, for every row at once. */
 static dp_status by_ranges(const material *m, dp_error *err) {
     (void)err;
-    reaches(m->moments, m->mu, m->readers->inputs, m->out);
-    shrink(m->readers, m->samples, m->out, m->scratch[0]);
-    for (int64_t j = 0; j < m->readers->inputs; j++)
+    const dp_readers *r = m->readers;
+    const dp_reaches reaches = {m->out, m->scratch[0]};
+    dp_expect_reaches(r->engine, r->sites[0], m->samples, m->mu, &reaches);
+    for (int64_t j = 0; j < r->inputs; j++) {
+        double reach = fmax(m->out[j], m->scratch[0][j]);
+        m->out[j] = reach * reach;
+    }
+    shrink(r, m->samples, m->out, m->scratch[0]);
+    for (int64_t j = 0; j < r->inputs; j++)
         m->out[j] = m->out[j] > 0 ? 1 / (m->out[j] * m->out[j]) : 0;
     return DP_OK;
 }
