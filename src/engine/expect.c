@@ -102,13 +102,28 @@ void dp_expect_reaches(const dp_engine *e, int site, int samples, const float *m
     }
 }
 
-static dp_quantiser input_of(const dp_engine *e, const dp_site_state *s, int samples,
-                             const dp_operand_vectors *v, const dp_input_moments *moments) {
-    double low, high;
+static dp_tail_channels left_by(const dp_engine *e, const dp_site_state *s, int samples,
+                                const dp_operand_vectors *v, const dp_input_moments *moments) {
     dp_tail_channels all = channels_of(e, s, samples, 0);
     all.moments = moments;
     all.mu = v->mu;
     all.alpha = v->alpha;
+    return all;
+}
+
+double dp_expect_range(const dp_engine *e, int site, int samples, const dp_operand_vectors *v,
+                       const dp_input_moments *moments, double *shares) {
+    double low, high;
+    dp_tail_channels all = left_by(e, &e->sites[site], samples, v, moments);
+    dp_tail_range(&all, e->hardware->percentile, &low, &high);
+    dp_tail_shares(&all, low, high, shares);
+    return high - low;
+}
+
+static dp_quantiser input_of(const dp_engine *e, const dp_site_state *s, int samples,
+                             const dp_operand_vectors *v, const dp_input_moments *moments) {
+    double low, high;
+    dp_tail_channels all = left_by(e, s, samples, v, moments);
     dp_tail_range(&all, e->hardware->percentile, &low, &high);
     return dp_quantiser_make(low, high, e->hardware->input_bits);
 }
@@ -183,4 +198,17 @@ void dp_expect_columns(const dp_engine *e, int site, double power, const double 
             sums[at.first + d / at.taps] += scale[c] * (power == 2 ? x * x : pow(x, power));
         }
     }
+}
+
+void dp_expect_weights(const dp_engine *e, int site, float *up, float *down) {
+    const dp_site_state *s = &e->sites[site];
+    const float *w = s->weight->data;
+    int64_t width = s->inputs / s->site.groups, taps = s->site.depth / width;
+    for (int64_t c = 0; c < s->site.channels; c++)
+        for (int64_t d = 0; d < s->site.depth; d++) {
+            float x = w[dp_site_weight(&s->site, c, d)];
+            int64_t at = c * width + d / taps;
+            up[at] = fmaxf(x, d % taps == 0 ? 0 : up[at]);
+            down[at] = fmaxf(-x, d % taps == 0 ? 0 : down[at]);
+        }
 }

@@ -36,6 +36,15 @@ void dp_expect_reaches(const dp_engine *engine, int site, int samples, const flo
                        const dp_reaches *out);
 
 /**
+ * The range of the converter of a site's inputs, before it is rounded to levels, and each channel's share of it (engine/tail.h).
+ *
+ * Shapes  shares [input channels].
+ */
+double dp_expect_range(const dp_engine *engine, int site, int samples,
+                       const dp_operand_vectors *vectors, const dp_input_moments *moments,
+                       double *shares);
+
+/**
  * What to expect of a site whose input channels were surveyed.
  *
  * Norms are those of the survey times what the vectors leave of the mean square; the inputs' range is that of the percentile at
@@ -53,5 +62,12 @@ dp_status dp_expect_noise(const dp_engine *engine, int site, int samples,
  */
 void dp_expect_columns(const dp_engine *engine, int site, double power, const double *scale,
                        double *sums);
+
+/**
+ * How far a site's weights reach, either way: the largest over taps of max(0, W_cj), and of max(0, -W_cj).
+ *
+ * Shapes  up, down [channels, input channels / groups]: of the input channels that output channel c meets.
+ */
+void dp_expect_weights(const dp_engine *engine, int site, float *up, float *down);
 
 #endif

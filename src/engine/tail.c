@@ -9,8 +9,11 @@
 
 enum { KEY_SHIFT = 23 - DP_TAIL_BITS, KEY_INFINITE = 0xff << DP_TAIL_BITS };
 
-/* Halvings of where a limit may be: to a float's precision. */
-enum { HALVINGS = 24 };
+/* Halvings of where a limit may be, from the extreme on: far below a bin. */
+enum { HALVINGS = 16 };
+
+/* Between which limits slopes are taken. */
+static const double apart = 1.2;
 
 static uint32_t key_of(float value) {
     uint32_t word;
@@ -119,4 +122,27 @@ void dp_tail_range(const dp_tail_channels *c, double percentile, double *low, do
     double allowed = values * (100 - percentile) / 100 / (both ? 2 : 1);
     *low = -limit_of(c, 1, -*low, allowed);
     *high = limit_of(c, 0, *high, allowed);
+}
+
+/* Values of channel j about a limit; without counts, whether it reaches there. */
+static double about(const dp_tail_channels *c, int64_t j, int side, double limit) {
+    double alpha = c->alpha ? (double)c->alpha[j] : 1, mu = c->mu ? (double)c->mu[j] : 0;
+    double scale = (side ? -limit : limit) / alpha;
+    if (c->moments[j].values <= 0) return 0;
+    if (c->halves[0])
+        return outside(c, j, side, mu + scale / apart) - outside(c, j, side, mu + scale * apart);
+    return side ? c->moments[j].low <= mu + scale / apart
+                : c->moments[j].high >= mu + scale / apart;
+}
+
+void dp_tail_shares(const dp_tail_channels *c, double low, double high, double *shares) {
+    const double limits[2] = {high, -low};
+    for (int64_t j = 0; j < c->count; j++) shares[j] = 0;
+    for (int side = 0; side < 2; side++) {
+        double all = 0;
+        for (int64_t j = 0; limits[side] > 0 && j < c->count; j++)
+            all += about(c, j, side, limits[side]);
+        for (int64_t j = 0; all > 0 && j < c->count; j++)
+            shares[j] += about(c, j, side, limits[side]) / all * limits[side] / (high - low);
+    }
 }

@@ -43,4 +43,11 @@ typedef struct dp_tail_channels {
  */
 void dp_tail_range(const dp_tail_channels *channels, double percentile, double *low, double *high);
 
+/**
+ * How much of a range is made by each channel: the slope of its logarithm by log alpha_j, which add up to 1.
+ *
+ * Slopes of counts are taken between limits a fifth apart either way. Shapes: shares [channels->count].
+ */
+void dp_tail_shares(const dp_tail_channels *channels, double low, double high, double *shares);
+
 #endif
