@@ -24,14 +24,16 @@ typedef struct dp_expectation {
 /** Moments of a site's input channels over the chosen samples. Shapes: out [input channels]. */
 void dp_expect_moments(const dp_engine *engine, int site, int samples, dp_input_moments *out);
 
+/* How far input channels reach either way, >= 0. Shapes: [input channels]. */
+typedef struct dp_reaches {
+    double *up, *down;
+} dp_reaches;
+
 /**
  * How far each channel reaches above mu and below, within the percentile at which the hardware's converters cut.
  *
- * Shapes  mu [input channels] or NULL; up, down [input channels].
+ * Shapes  mu [input channels] or NULL.
  */
-typedef struct dp_reaches {
-    double *up, *down; /* >= 0 */
-} dp_reaches;
 void dp_expect_reaches(const dp_engine *engine, int site, int samples, const float *mu,
                        const dp_reaches *out);
 

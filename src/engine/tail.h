@@ -14,14 +14,13 @@
 
 #include "dynaprec/engine.h"
 
-/* Factors of balancing differ by 16 at most: what lies further down than this cannot be in the tail of all. */
+/* Factors of balancing differ by 16 at most: what lies further down than 64 can be in the tail of all only beside an outlier. */
 enum { DP_TAIL_OCTAVES = 6, DP_TAIL_BITS = 4, DP_TAIL_BINS = DP_TAIL_OCTAVES << DP_TAIL_BITS };
 
+/* Counts by sign, positive first, and magnitude; once summed, of all values from that bin on. */
 typedef struct dp_tail {
     uint32_t base; /* key of the first bins */
-    uint32_t bins
-        [2]
-        [DP_TAIL_BINS]; /* positive, negative; by magnitude; once summed: of all from that bin on */
+    uint32_t bins[2][DP_TAIL_BINS];
 } dp_tail;
 
 void dp_tail_add(dp_tail *tail, const float *values, int64_t count);
