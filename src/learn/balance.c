@@ -76,18 +76,18 @@ typedef struct material {
 
 typedef dp_status (*rule)(const material *m, dp_error *err);
 
-/* From what has the right ratios to alphas about 1 (their geometric mean), within bounds; 0 is for channels without any. */
-static void normalise(const double *values, int64_t count, float *alpha) {
+/* From fourth powers to alphas about 1 (their geometric mean), within bounds; 0 is for channels without any. */
+static void normalise(const double *fourth, int64_t count, float *alpha) {
     double logs = 0;
     int64_t positive = 0;
     for (int64_t j = 0; j < count; j++)
-        if (values[j] > 0) {
-            logs += log(values[j]);
+        if (fourth[j] > 0) {
+            logs += log(fourth[j]);
             positive++;
         }
     double middle = positive ? logs / (double)positive : 0;
     for (int64_t j = 0; j < count; j++) {
-        double a = values[j] > 0 ? exp(log(values[j]) - middle) : 1 / farthest;
+        double a = fourth[j] > 0 ? exp((log(fourth[j]) - middle) / 4) : 1 / farthest;
         alpha[j] = (float)fmin(farthest, fmax(1 / farthest, a));
     }
 }
@@ -99,7 +99,7 @@ static dp_status by_norms(const material *m, dp_error *err) {
     squares(m->moments, m->mu, m->readers->inputs, square);
     shrink(m->readers, m->samples, square, m->scratch[1]);
     for (int64_t j = 0; j < m->readers->inputs; j++)
-        m->values[j] = square[j] > 0 ? sqrt(sqrt(m->values[j] / square[j])) : 0;
+        m->values[j] = square[j] > 0 ? m->values[j] / square[j] : 0;
     normalise(m->values, m->readers->inputs, m->alpha);
     return status;
 }
@@ -116,7 +116,7 @@ static dp_status by_ranges(const material *m, dp_error *err) {
     }
     shrink(r, m->samples, m->values, m->scratch[0]);
     for (int64_t j = 0; j < r->inputs; j++)
-        m->values[j] = m->values[j] > 0 ? 1 / sqrt(m->values[j]) : 0;
+        m->values[j] = m->values[j] > 0 ? 1 / (m->values[j] * m->values[j]) : 0;
     normalise(m->values, r->inputs, m->alpha);
     return DP_OK;
 }

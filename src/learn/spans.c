@@ -108,33 +108,33 @@ double dp_spans_noise(dp_spans *s, const float *alpha) {
 }
 
 /* One step from alpha, by the shares that were taken there. */
-static void step(const dp_spans *s, double length, double *values, dp_spans_bound *bound,
+static void step(const dp_spans *s, double length, double *fourth, dp_spans_bound *bound,
                  float *alpha) {
     for (int64_t j = 0; j < s->readers->inputs; j++) {
         double both = s->of_rows[j] + s->of_inputs[j];
         double part = both > 0 ? (s->of_rows[j] - s->of_inputs[j]) / both : 0;
-        values[j] = (double)alpha[j] * exp(length * part);
+        fourth[j] = pow((double)alpha[j], 4) * exp(4 * length * part);
     }
-    bound(values, s->readers->inputs, alpha);
+    bound(fourth, s->readers->inputs, alpha);
 }
 
 dp_status dp_spans_lower(dp_spans *s, dp_spans_bound *bound, float *alpha, dp_error *err) {
     size_t inputs = (size_t)s->readers->inputs;
-    double *values = dp_alloc(inputs, sizeof *values), length = first_step;
+    double *fourth = dp_alloc(inputs, sizeof *fourth), length = first_step;
     float *now = dp_alloc(inputs, sizeof *now);
-    bool ready = values && now;
+    bool ready = fourth && now;
     if (ready) {
         memcpy(now, alpha, inputs * sizeof *now);
         double least = dp_spans_noise(s, now);
         for (int k = 0; k < STEPS; k++, length *= shorter) {
-            step(s, length, values, bound, now);
+            step(s, length, fourth, bound, now);
             double noise = dp_spans_noise(s, now);
             if (noise >= least) continue;
             least = noise;
             memcpy(alpha, now, inputs * sizeof *now);
         }
     }
-    dp_free(values);
+    dp_free(fourth);
     dp_free(now);
     return ready ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory to look for alphas in");
 }

@@ -30,8 +30,8 @@ void dp_spans_clear(dp_spans *spans);
 /** R_x² sum_c R_w,c², the sum relative to what it is without alphas, mean over sites; takes shares. Shapes: alpha [inputs]. */
 double dp_spans_noise(dp_spans *spans, const float *alpha);
 
-/* From positive numbers to alphas that are within bounds. Shapes: [count]. */
-typedef void dp_spans_bound(const double *values, int64_t count, float *alpha);
+/* From fourth powers, but for a factor, to alphas that are within bounds. Shapes: [count]. */
+typedef void dp_spans_bound(const double *fourth, int64_t count, float *alpha);
 
 /** Lower the noise from where alpha is; it stays where nothing lower is found. Shapes: alpha [inputs]. Errors: DP_EMEMORY. */
 dp_status dp_spans_lower(dp_spans *spans, dp_spans_bound *bound, float *alpha, dp_error *err);
