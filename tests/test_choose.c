@@ -212,6 +212,48 @@ START_TEST(ranges_are_evened_where_they_make_the_noise) {
 }
 END_TEST
 
+/* 42 positions of each channel, where the first one reaches ten times as far as others in 4 of 16,800 values. */
+static void add_spikes(stage *s) {
+    enum { POSITIONS = 42 };
+    float(*values)[INPUTS][POSITIONS] = dp_alloc(SAMPLES, sizeof *values);
+    uint64_t state = 78;
+    ck_assert_ptr_nonnull(values);
+    for (int i = 0; i < SAMPLES; i++)
+        for (int j = 0; j < INPUTS; j++)
+            for (int p = 0; p < POSITIONS; p++)
+                values[i][j][p] = (float)fmin(4, fmax(-4, net_normal(&state)));
+    for (int i = 0; i < 4; i++) values[50 * i + i][0][7] = i < 2 ? 40 : -40;
+    dp_tensor t = {.data = values, .borrowed = true};
+    dp_tensor_reshape(&t, DP_F32, 4, NET_DIM(SAMPLES, INPUTS, 7, 6));
+    static char name[] = "x";
+    dp_array array = {name, t};
+    dp_input_spec spec;
+    dp_engine_inputs(s->n.graph, &spec);
+    ck_dp_ok(dp_npz_write(scratch("x.npz"), &array, 1, &err));
+    ck_dp_ok(dp_dataset_open(&s->data, scratch("x.npz"), &spec, 1, NULL, &err));
+    dp_free(values);
+}
+
+/* A converter that cuts at 99.99% never sees them, and one that does not is worth an alpha. */
+START_TEST(what_converters_cut_does_not_count) {
+    for (int cut = 0; cut < 2; cut++) {
+        stage s;
+        stage_open(&s, 19);
+        s.hardware = net_hardware((const char *const[]){"thermal", NULL}, (double[]){0.01});
+        s.hardware.percentile = cut ? 99.99 : 100;
+        int x = net_input(&s.n, "x", DP_F32, 4, NET_DIM(-1, INPUTS, 7, 6));
+        int y = net_conv(&s.n, x, NET_DIM(16, INPUTS, 3, 3), NULL);
+        net_output(&s.n, y);
+        add_spikes(&s);
+        stage_run(&s);
+        const dp_conditioned_site *done = done_to(&s, net_node_name(&s.n, y), NULL);
+        ck_assert_int_eq(done != NULL, !cut);
+        for (int j = 1; done && j < INPUTS; j++) ck_assert(done->alpha[0] < 0.3F * done->alpha[j]);
+        stage_close(&s);
+    }
+}
+END_TEST
+
 /* ---- when ---- */
 
 START_TEST(nothing_is_done_where_nothing_is_gained) {
@@ -462,6 +504,7 @@ Suite *test_choose_suite(void) {
     tcase_add_loop_test(tests, centring_leaves_of_the_noise_what_was_expected, 0, PLANTS);
     tcase_add_test(tests, balancing_leaves_of_the_noise_what_was_expected);
     tcase_add_test(tests, ranges_are_evened_where_they_make_the_noise);
+    tcase_add_test(tests, what_converters_cut_does_not_count);
     tcase_add_test(tests, nothing_is_done_where_nothing_is_gained);
     tcase_add_test(tests, inputs_that_may_not_be_negative_are_not_centred);
     tcase_add_test(tests, inputs_that_are_negative_already_may_be_centred_on_any_hardware);

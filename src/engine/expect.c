@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "engine/state.h"
+#include "engine/tail.h"
 
 /* Element d of a weight row of channel c meets input channel first + d / taps. */
 typedef struct layout {
@@ -28,12 +29,16 @@ static dp_input_moments together(const dp_input_moments *a, const dp_input_momen
                               .high = fmax(a->high, b->high)};
 }
 
+static dp_input_moments of_channel(const dp_input_moments *halves, int64_t inputs, int samples,
+                                   int64_t j) {
+    return samples == DP_EXPECT_ALL ? together(&halves[j], &halves[inputs + j])
+                                    : halves[samples * inputs + j];
+}
+
 void dp_expect_moments(const dp_engine *e, int site, int samples, dp_input_moments *out) {
     int64_t inputs;
     const dp_input_moments *halves = dp_engine_input_moments(e, site, &inputs);
-    for (int64_t j = 0; j < inputs; j++)
-        out[j] = samples == DP_EXPECT_ALL ? together(&halves[j], &halves[inputs + j])
-                                          : halves[samples * inputs + j];
+    for (int64_t j = 0; j < inputs; j++) out[j] = of_channel(halves, inputs, samples, j);
 }
 
 static double alpha_at(const dp_operand_vectors *v, int64_t j) {
@@ -68,14 +73,58 @@ static void take_row(const dp_engine *e, const dp_site_state *s, const dp_operan
     f->step[channel] = (double)q.step;
 }
 
-static dp_quantiser input_of(const dp_engine *e, const dp_site_state *s,
-                             const dp_operand_vectors *v, const dp_input_moments *moments) {
-    double low = 0, high = 0;
+/* Input channels from `first` on, as the vectors leave them. */
+static dp_tail_channels channels_of(const dp_engine *e, const dp_site_state *s, int samples,
+                                    int64_t first) {
+    dp_tail_channels c = {.count = s->inputs - first};
+    if (!e->tails) return c;
+    const dp_tail *tails = e->tails + 2 * s->first_input + first;
+    c.halves[0] = samples == 1 ? tails + s->inputs : tails;
+    c.halves[1] = samples == DP_EXPECT_ALL ? tails + s->inputs : NULL;
+    return c;
+}
+
+void dp_expect_reaches(const dp_engine *e, int site, int samples, const float *mu,
+                       const dp_reaches *out) {
+    const dp_site_state *s = &e->sites[site];
+    int64_t inputs;
+    const dp_input_moments *halves = dp_engine_input_moments(e, site, &inputs);
     for (int64_t j = 0; j < s->inputs; j++) {
-        if (moments[j].values <= 0) continue;
-        low = fmin(low, alpha_at(v, j) * (moments[j].low - mu_at(v, j)));
-        high = fmax(high, alpha_at(v, j) * (moments[j].high - mu_at(v, j)));
+        dp_tail_channels one = channels_of(e, s, samples, j);
+        dp_input_moments moments = of_channel(halves, inputs, samples, j);
+        double low, high;
+        one.count = 1;
+        one.mu = mu ? mu + j : NULL;
+        one.moments = &moments;
+        dp_tail_range(&one, e->hardware->percentile, &low, &high);
+        out->up[j] = high;
+        out->down[j] = -low;
     }
+}
+
+static dp_tail_channels left_by(const dp_engine *e, const dp_site_state *s, int samples,
+                                const dp_operand_vectors *v, const dp_input_moments *moments) {
+    dp_tail_channels all = channels_of(e, s, samples, 0);
+    all.moments = moments;
+    all.mu = v->mu;
+    all.alpha = v->alpha;
+    return all;
+}
+
+double dp_expect_range(const dp_engine *e, int site, int samples, const dp_operand_vectors *v,
+                       const dp_input_moments *moments, double *shares) {
+    double low, high;
+    dp_tail_channels all = left_by(e, &e->sites[site], samples, v, moments);
+    dp_tail_range(&all, e->hardware->percentile, &low, &high);
+    dp_tail_shares(&all, low, high, shares);
+    return high - low;
+}
+
+static dp_quantiser input_of(const dp_engine *e, const dp_site_state *s, int samples,
+                             const dp_operand_vectors *v, const dp_input_moments *moments) {
+    double low, high;
+    dp_tail_channels all = left_by(e, s, samples, v, moments);
+    dp_tail_range(&all, e->hardware->percentile, &low, &high);
     return dp_quantiser_make(low, high, e->hardware->input_bits);
 }
 
@@ -122,7 +171,7 @@ dp_status dp_expect_noise(const dp_engine *e, int site, int samples, const dp_op
     if (ready) {
         dp_expect_moments(e, site, samples, moments);
         for (int64_t c = 0; c < s->site.channels; c++) take_row(e, s, v, c, &f);
-        f.input = input_of(e, s, v, moments);
+        f.input = input_of(e, s, samples, v, moments);
         dp_site_facts known = {.channels = s->site.channels,
                                .depth = s->site.depth,
                                .weight_norm2 = f.norm2,
@@ -149,4 +198,17 @@ void dp_expect_columns(const dp_engine *e, int site, double power, const double 
             sums[at.first + d / at.taps] += scale[c] * (power == 2 ? x * x : pow(x, power));
         }
     }
+}
+
+void dp_expect_weights(const dp_engine *e, int site, float *up, float *down) {
+    const dp_site_state *s = &e->sites[site];
+    const float *w = s->weight->data;
+    int64_t width = s->inputs / s->site.groups, taps = s->site.depth / width;
+    for (int64_t c = 0; c < s->site.channels; c++)
+        for (int64_t d = 0; d < s->site.depth; d++) {
+            float x = w[dp_site_weight(&s->site, c, d)];
+            int64_t at = c * width + d / taps;
+            up[at] = fmaxf(x, d % taps == 0 ? 0 : up[at]);
+            down[at] = fmaxf(-x, d % taps == 0 ? 0 : down[at]);
+        }
 }

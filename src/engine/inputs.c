@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "device/noise.h"
 #include "kernels/vector.h"
 
 enum { SUMS = 4 }; /* numbers a channel */
@@ -43,22 +44,42 @@ dp_status dp_inputs_prepare(dp_engine *e, dp_error *err) {
         e->inputs += s->inputs;
     }
     if (e->inputs == 0) return DP_OK;
-    e->moments = dp_alloc((size_t)e->inputs * 2, sizeof *e->moments);
-    return e->moments ? DP_OK
-                      : dp_fail(err, DP_EMEMORY, "no memory for %lld input channels",
-                                (long long)e->inputs);
+    e->moments = dp_alloc(1, dp_inputs_kept_bytes(e));
+    if (!e->moments)
+        return dp_fail(err, DP_EMEMORY, "no memory for %lld input channels", (long long)e->inputs);
+    if (dp_inputs_tails(e) > 0) e->tails = (dp_tail *)(e->moments + 2 * e->inputs);
+    return DP_OK;
+}
+
+size_t dp_inputs_tails(const dp_engine *e) {
+    bool converts = e->hardware->input_bits > 0 || dp_noise_needs_ranges(e->hardware);
+    return converts && e->hardware->percentile < 100 ? 2 * (size_t)e->inputs : 0;
+}
+
+size_t dp_inputs_kept_bytes(const dp_engine *e) {
+    return 2 * (size_t)e->inputs * sizeof *e->moments + dp_inputs_tails(e) * sizeof *e->tails;
 }
 
 size_t dp_inputs_sum_bytes(const dp_engine *e) {
     return (size_t)e->inputs * SUMS * sizeof(double);
 }
 
-void dp_inputs_clear_ranges(const dp_engine *e, dp_input_range *ranges) {
-    for (int64_t i = 0; i < e->inputs; i++)
+bool dp_inputs_make_view(const dp_engine *e, dp_input_view *view) {
+    size_t inputs = (size_t)e->inputs, tails = dp_inputs_tails(e);
+    view->ranges = dp_alloc(inputs ? inputs : 1, sizeof *view->ranges);
+    view->tails = tails ? dp_alloc(tails, sizeof *view->tails) : NULL;
+    if (!view->ranges || (tails && !view->tails)) return false;
+    for (size_t i = 0; i < inputs; i++)
         for (int half = 0; half < 2; half++) {
-            ranges[i].half[half][0] = INFINITY;
-            ranges[i].half[half][1] = -INFINITY;
+            view->ranges[i].half[half][0] = INFINITY;
+            view->ranges[i].half[half][1] = -INFINITY;
         }
+    return true;
+}
+
+void dp_inputs_release_view(dp_input_view *view) {
+    dp_free(view->ranges);
+    dp_free(view->tails);
 }
 
 /* A sample's share of an operand: [outer, channels, inner]. */
@@ -68,6 +89,7 @@ typedef struct slice {
     int half;
     double *sum, *square; /* [channels] */
     dp_input_range *ranges;
+    dp_tail *tails; /* [channels], or NULL */
 } slice;
 
 /* Each channel's values lie together. */
@@ -78,6 +100,7 @@ static void add_planes(const slice *s) {
             s->sum[c] += dp_vector_sum(x, s->inner);
             s->square[c] += dp_vector_norm2(x, s->inner);
             dp_vector_range(x, s->inner, s->ranges[c].half[s->half]);
+            if (s->tails) dp_tail_add(&s->tails[c], x, s->inner);
         }
 }
 
@@ -91,11 +114,12 @@ static void add_rows(const slice *s) {
             s->square[c] += (double)x[c] * (double)x[c];
             range[0] = x[c] < range[0] ? x[c] : range[0];
             range[1] = x[c] > range[1] ? x[c] : range[1];
+            if (s->tails) dp_tail_add(&s->tails[c], &x[c], 1);
         }
 }
 
 void dp_inputs_add(const dp_worker *w, int site, const dp_tensor *in, double *sum,
-                   dp_input_range *ranges) {
+                   const dp_input_view *view) {
     const dp_site_state *s = &w->engine->sites[site];
     if (s->first_input < 0 || !s->input_mine) return;
     int64_t rows = 1, inner = 1, count = dp_tensor_count(in);
@@ -107,6 +131,8 @@ void dp_inputs_add(const dp_worker *w, int site, const dp_tensor *in, double *su
         for (int64_t i = 0; i < w->count; i++) {
             int half = (int)((w->first + i) & 1);
             double *mine = sum + SUMS * s->first_input + 2 * half * s->inputs;
+            dp_tail *tails =
+                view->tails ? view->tails + 2 * s->first_input + half * s->inputs : NULL;
             slice part = {.x = (const float *)in->data + (row * w->batch + i) * share,
                           .outer = share / (s->inputs * inner),
                           .channels = s->inputs,
@@ -114,7 +140,8 @@ void dp_inputs_add(const dp_worker *w, int site, const dp_tensor *in, double *su
                           .half = half,
                           .sum = mine,
                           .square = mine + s->inputs,
-                          .ranges = ranges + s->first_input};
+                          .ranges = view->ranges + s->first_input,
+                          .tails = tails};
             if (inner > 1)
                 add_planes(&part);
             else
@@ -122,14 +149,19 @@ void dp_inputs_add(const dp_worker *w, int site, const dp_tensor *in, double *su
         }
 }
 
-void dp_inputs_merge_ranges(const dp_engine *e, dp_input_range *into, const dp_input_range *from) {
-    for (int64_t i = 0; i < e->inputs; i++)
-        for (int half = 0; half < 2; half++) {
-            const float *other = from[i].half[half];
-            float *range = into[i].half[half];
-            range[0] = other[0] < range[0] ? other[0] : range[0];
-            range[1] = other[1] > range[1] ? other[1] : range[1];
-        }
+static void merge_ranges(dp_input_range *into, const dp_input_range *from) {
+    for (int half = 0; half < 2; half++) {
+        const float *other = from->half[half];
+        float *range = into->half[half];
+        range[0] = other[0] < range[0] ? other[0] : range[0];
+        range[1] = other[1] > range[1] ? other[1] : range[1];
+    }
+}
+
+void dp_inputs_merge_view(const dp_engine *e, const dp_input_view *into,
+                          const dp_input_view *from) {
+    for (int64_t i = 0; i < e->inputs; i++) merge_ranges(&into->ranges[i], &from->ranges[i]);
+    for (size_t i = 0; i < dp_inputs_tails(e); i++) dp_tail_merge(&into->tails[i], &from->tails[i]);
 }
 
 static dp_input_moments moments_of(const double sums[2], const float range[2], double values) {
@@ -147,8 +179,12 @@ static double values_a_sample(const dp_engine *e, const dp_site_state *s) {
     return (double)dp_tensor_count(in) / (double)s->inputs / (double)e->options.batch;
 }
 
-void dp_inputs_fold(dp_engine *e, const dp_input_sums *sums, const dp_input_range *ranges,
+void dp_inputs_fold(dp_engine *e, const dp_input_sums *sums, const dp_input_view *view,
                     int64_t samples) {
+    for (size_t i = 0; i < dp_inputs_tails(e); i++) {
+        e->tails[i] = view->tails[i];
+        dp_tail_sum(&e->tails[i]);
+    }
     for (int i = 0; i < e->n_sites; i++) {
         const dp_site_state *s = &e->sites[i];
         if (s->first_input < 0 || !s->input_mine) continue;
@@ -160,7 +196,7 @@ void dp_inputs_fold(dp_engine *e, const dp_input_sums *sums, const dp_input_rang
                     for (int k = 0; k < 2; k++)
                         total[k] += at[(size_t)g * sums->stride + (size_t)(k * s->inputs)];
                 e->moments[2 * s->first_input + half * s->inputs + c] =
-                    moments_of(total, ranges[s->first_input + c].half[half],
+                    moments_of(total, view->ranges[s->first_input + c].half[half],
                                values_a_sample(e, s) * (double)((samples + 1 - half) / 2));
             }
     }

@@ -80,6 +80,7 @@ struct dp_engine {
     float *shot_k, *additive_k, *root_shot_k, *root_additive_k, *weight_k;
     int64_t inputs;              /* input channels of all operands whose statistics are taken */
     dp_input_moments *moments;   /* of an operand: [2][its channels], from 2 * first_input */
+    struct dp_tail *tails;       /* likewise, in the same block; NULL: none */
     bool has_shot, has_additive; /* some channel has that kind of noise */
     bool noisy;                  /* false: noise off */
     dp_meter meter;

@@ -18,7 +18,7 @@
 typedef struct view {
     float (*output)[2];          /* [sites] low, high */
     dp_histogram (*operands)[2]; /* [sites] */
-    dp_input_range *inputs;      /* [e->inputs] */
+    dp_input_view inputs;
 } view;
 
 typedef struct survey {
@@ -49,7 +49,7 @@ static const dp_tensor *look_at_operand(void *worker, int first, int k, const dp
         for (int axis = 0; axis < site->sample_axis; axis++) rows *= in->dim[axis];
         for (int64_t row = 0; row < rows && count > 0; row++)
             look_at_samples(w, (const float *)in->data + row * (count / rows), count / rows, seen);
-        if (!both) dp_inputs_add(w, i, in, (double *)w->sum + e->channels, view_of(w)->inputs);
+        if (!both) dp_inputs_add(w, i, in, (double *)w->sum + e->channels, &view_of(w)->inputs);
     }
     return in;
 }
@@ -79,19 +79,16 @@ static void look_at_output(void *worker, int site, const dp_product *b) {
 }
 
 static bool allocate_view(const dp_engine *e, view *v) {
-    size_t sites = (size_t)e->n_sites, inputs = (size_t)e->inputs;
+    size_t sites = (size_t)e->n_sites;
     v->output = dp_alloc(sites, sizeof *v->output);
     v->operands = dp_alloc(sites, sizeof *v->operands);
-    v->inputs = dp_alloc(inputs ? inputs : 1, sizeof *v->inputs);
-    if (!v->output || !v->operands || !v->inputs) return false;
-    dp_inputs_clear_ranges(e, v->inputs);
-    return true;
+    return dp_inputs_make_view(e, &v->inputs) && v->output && v->operands;
 }
 
 static void release_view(view *v) {
     dp_free(v->output);
     dp_free(v->operands);
-    dp_free(v->inputs);
+    dp_inputs_release_view(&v->inputs);
 }
 
 static bool allocate(survey *s, int threads) {
@@ -112,7 +109,7 @@ static void merge_view(const dp_engine *e, view *into, const view *from) {
         for (int k = 0; k < 2; k++)
             dp_histogram_merge(&into->operands[i][k], &from->operands[i][k]);
     }
-    dp_inputs_merge_ranges(e, into->inputs, from->inputs);
+    dp_inputs_merge_view(e, &into->inputs, &from->inputs);
 }
 
 /* Numbers of a group's sum: norms of channels, then what inputs.c adds up. */
@@ -137,7 +134,7 @@ static void fold_norms(dp_engine *e, const double *sums, int groups, int64_t sam
 static void fold_inputs(dp_engine *e, const double *sums, int groups, const view *seen,
                         int64_t samples) {
     dp_input_sums inputs = {sums + e->channels, groups, sum_bytes(e) / sizeof *sums};
-    dp_inputs_fold(e, &inputs, seen->inputs, samples);
+    dp_inputs_fold(e, &inputs, &seen->inputs, samples);
 }
 
 /* What the survey finds out about one site: all that is kept of it. */
@@ -157,9 +154,11 @@ static dp_status show_view(const survey *s, int r, view *seen, dp_error *err) {
         size_t bytes;
     } parts[] = {{seen->output, mine->output, sites * sizeof *mine->output},
                  {seen->operands, mine->operands, sites * sizeof *mine->operands},
-                 {seen->inputs, mine->inputs, inputs * sizeof *mine->inputs}};
+                 {seen->inputs.ranges, mine->inputs.ranges, inputs * sizeof(dp_input_range)},
+                 {seen->inputs.tails, mine->inputs.tails, dp_inputs_tails(e) * sizeof(dp_tail)}};
     dp_status status = DP_OK;
     for (size_t i = 0; status == DP_OK && i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].bytes == 0) continue;
         if (r == dp_share_rank(e->options.comm))
             memcpy(parts[i].seen, parts[i].mine, parts[i].bytes);
         status = dp_share_broadcast(e->options.comm, parts[i].seen, parts[i].bytes, r, err);
@@ -256,7 +255,7 @@ dp_status dp_engine_survey(dp_engine *e, const dp_dataset *data, dp_error *err) 
                .stage = e->inputs ? "survey with inputs" : "survey", .data = data, .survey = true});
     dp_cache_part parts[3] = {{found, (size_t)e->n_sites * sizeof *found},
                               {e->mean_norm, (size_t)e->channels * sizeof *e->mean_norm},
-                              {e->moments, 2 * (size_t)e->inputs * sizeof *e->moments}};
+                              {e->moments, dp_inputs_kept_bytes(e)}};
     bool hit;
     dp_status status = dp_cache_load(e, &entry, parts, &hit, err);
     if (status == DP_OK && !hit) {

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "device/noise.h"
 #include "engine/expect.h"
+#include "learn/spans.h"
 
 /* How far an alpha may be from the site's typical one, either way. */
 static const double farthest = 4;
@@ -45,15 +47,6 @@ static void squares(const dp_input_moments *moments, const float *mu, int64_t co
     }
 }
 
-/* Square of the largest distance from mu. */
-static void reaches(const dp_input_moments *moments, const float *mu, int64_t count, double *out) {
-    for (int64_t j = 0; j < count; j++) {
-        double m = mu ? (double)mu[j] : 0;
-        double reach = fmax(fabs(moments[j].low - m), fabs(moments[j].high - m));
-        out[j] = reach * reach;
-    }
-}
-
 /* Sum over the readers' weights of |W_cj|^power, each site as important as the others. */
 static dp_status columns(const dp_readers *r, double power, double *sums, double *scratch,
                          dp_error *err) {
@@ -71,44 +64,19 @@ static dp_status columns(const dp_readers *r, double power, double *sums, double
     return DP_OK;
 }
 
-/* What a rule works with; arrays are [inputs], out is alpha to the fourth power. */
+/* What a rule works with; arrays are [inputs]. */
 typedef struct material {
     const dp_readers *readers;
     int samples;
     const dp_input_moments *moments;
     const float *mu;
-    double *out, *scratch[2];
+    double *values, *scratch[2];
+    float *alpha; /* what it finds */
 } material;
 
-/* |W_:j|² / E x_j²: what minimises |W|² |x|² [Cauchy and Schwarz]. */
-static dp_status by_norms(const material *m, dp_error *err) {
-    double *square = m->scratch[0];
-    dp_status status = columns(m->readers, 2, m->out, m->scratch[1], err);
-    squares(m->moments, m->mu, m->readers->inputs, square);
-    shrink(m->readers, m->samples, square, m->scratch[1]);
-    for (int64_t j = 0; j < m->readers->inputs; j++)
-        m->out[j] = square[j] > 0 ? m->out[j] / square[j] : 0;
-    return status;
-}
-
-/* Equal ranges: what minimises the product of both converters' ranges, for every row at once. */
-static dp_status by_ranges(const material *m, dp_error *err) {
-    (void)err;
-    reaches(m->moments, m->mu, m->readers->inputs, m->out);
-    shrink(m->readers, m->samples, m->out, m->scratch[0]);
-    for (int64_t j = 0; j < m->readers->inputs; j++)
-        m->out[j] = m->out[j] > 0 ? 1 / (m->out[j] * m->out[j]) : 0;
-    return DP_OK;
-}
-
 typedef dp_status (*rule)(const material *m, dp_error *err);
-static const rule rules[] = {by_norms, by_ranges};
 
-int dp_balance_rules(void) {
-    return (int)(sizeof rules / sizeof *rules);
-}
-
-/* From fourth powers to alphas about 1 (their geometric mean), within bounds. */
+/* From fourth powers to alphas about 1 (their geometric mean), within bounds; 0 is for channels without any. */
 static void normalise(const double *fourth, int64_t count, float *alpha) {
     double logs = 0;
     int64_t positive = 0;
@@ -124,6 +92,76 @@ static void normalise(const double *fourth, int64_t count, float *alpha) {
     }
 }
 
+/* sqrt(|W_:j| / rms(x_j)): what minimises |W|² |x|² [Cauchy and Schwarz]. */
+static dp_status by_norms(const material *m, dp_error *err) {
+    double *square = m->scratch[0];
+    dp_status status = columns(m->readers, 2, m->values, m->scratch[1], err);
+    squares(m->moments, m->mu, m->readers->inputs, square);
+    shrink(m->readers, m->samples, square, m->scratch[1]);
+    for (int64_t j = 0; j < m->readers->inputs; j++)
+        m->values[j] = square[j] > 0 ? m->values[j] / square[j] : 0;
+    normalise(m->values, m->readers->inputs, m->alpha);
+    return status;
+}
+
+/* Equal ranges: what minimises the product of both converters' ranges, for every row at once. */
+static dp_status by_ranges(const material *m, dp_error *err) {
+    (void)err;
+    const dp_readers *r = m->readers;
+    const dp_reaches reaches = {m->values, m->scratch[0]};
+    dp_expect_reaches(r->engine, r->sites[0], m->samples, m->mu, &reaches);
+    for (int64_t j = 0; j < r->inputs; j++) {
+        double reach = fmax(m->values[j], m->scratch[0][j]);
+        m->values[j] = reach * reach;
+    }
+    shrink(r, m->samples, m->values, m->scratch[0]);
+    for (int64_t j = 0; j < r->inputs; j++)
+        m->values[j] = m->values[j] > 0 ? 1 / (m->values[j] * m->values[j]) : 0;
+    normalise(m->values, r->inputs, m->alpha);
+    return DP_OK;
+}
+
+/* The rule's alphas where its noise is less than `least`, which is lowered then. */
+static dp_status begin_by(rule from, const material *m, dp_spans *spans, double *least,
+                          dp_error *err) {
+    int64_t inputs = m->readers->inputs;
+    float *alpha = dp_alloc((size_t)inputs, sizeof *alpha);
+    if (!alpha) return dp_fail(err, DP_EMEMORY, "no memory for alphas");
+    material other = *m;
+    other.alpha = alpha;
+    dp_status status = from(&other, err);
+    double noise = status == DP_OK ? dp_spans_noise(spans, alpha) : INFINITY;
+    if (noise < *least) {
+        *least = noise;
+        memcpy(m->alpha, alpha, (size_t)inputs * sizeof *alpha);
+    }
+    dp_free(alpha);
+    return status;
+}
+
+/* The least product of both converters' ranges (learn/spans.h), from the best of the other rules' alphas or none. */
+static dp_status by_spans(const material *m, dp_error *err) {
+    dp_spans spans = {
+        .readers = m->readers, .samples = m->samples, .moments = m->moments, .mu = m->mu};
+    dp_status status = dp_spans_open(&spans, err);
+    if (status == DP_OK) {
+        for (int64_t j = 0; j < m->readers->inputs; j++) m->alpha[j] = 1;
+        double least = dp_spans_noise(&spans, m->alpha);
+        status = begin_by(by_norms, m, &spans, &least, err);
+        if (status == DP_OK) status = begin_by(by_ranges, m, &spans, &least, err);
+    }
+    if (status == DP_OK) status = dp_spans_lower(&spans, normalise, m->alpha, err);
+    dp_spans_clear(&spans);
+    return status;
+}
+
+static const rule rules[] = {by_norms, by_ranges, by_spans};
+
+int dp_balance_rules(const dp_hardware *hardware) {
+    int all = (int)(sizeof rules / sizeof *rules);
+    return dp_noise_needs_ranges(hardware) || hardware->input_bits > 0 ? all : all - 1;
+}
+
 dp_status dp_balance_alphas(const dp_readers *r, int rule_index, int samples, const float *mu,
                             float *alpha, dp_error *err) {
     size_t inputs = (size_t)r->inputs;
@@ -137,10 +175,10 @@ dp_status dp_balance_alphas(const dp_readers *r, int rule_index, int samples, co
                       .samples = samples,
                       .moments = moments,
                       .mu = mu,
-                      .out = numbers,
-                      .scratch = {numbers + inputs, numbers + 2 * inputs}};
+                      .values = numbers,
+                      .scratch = {numbers + inputs, numbers + 2 * inputs},
+                      .alpha = alpha};
         status = rules[rule_index](&m, err);
-        if (status == DP_OK) normalise(m.out, r->inputs, alpha);
     }
     dp_free(moments);
     dp_free(numbers);

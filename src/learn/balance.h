@@ -22,8 +22,8 @@ typedef struct dp_readers {
 /** Each channel's mean over `samples` (engine/expect.h). Shapes: mu [inputs]. Errors: DP_EMEMORY. */
 dp_status dp_balance_means(const dp_readers *r, int samples, float *mu, dp_error *err);
 
-/** How many rules there are, and one rule's alphas. Shapes: mu [inputs] or NULL, alpha [inputs]. Errors: DP_EMEMORY. */
-int dp_balance_rules(void);
+/** How many rules serve that hardware, and one rule's alphas. Shapes: mu [inputs] or NULL, alpha [inputs]. Errors: DP_EMEMORY. */
+int dp_balance_rules(const dp_hardware *hardware);
 dp_status dp_balance_alphas(const dp_readers *r, int rule, int samples, const float *mu,
                             float *alpha, dp_error *err);
 

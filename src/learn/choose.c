@@ -135,9 +135,10 @@ bool dp_choice_pays(const dp_saving *s) {
 /* Plans from the simplest on; whatever comes on top has to be worth it, too. */
 static dp_status best_plan(const group *g, plan *best, dp_error *err) {
     double least = 1, cost = 0;
+    int rules = may_balance(g) ? dp_balance_rules(g->rules->hardware) : 0;
     *best = (plan){false, -1};
     for (int centre = 0; centre < (may_centre(g) ? 2 : 1); centre++)
-        for (int rule = -1; rule < (may_balance(g) ? dp_balance_rules() : 0); rule++) {
+        for (int rule = -1; rule < rules; rule++) {
             plan p = {centre != 0, rule};
             dp_saving saving = {.saved_j = least * saved_at_most(g)};
             double left, more = operations_of(g, &p) * g->rules->hardware->digital_op_j;
