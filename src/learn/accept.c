@@ -9,7 +9,7 @@
 #include "learn/panel.h"
 
 static const dp_approach_rule rules[] = {
-    [DP_DROP] = {.tight = 0.95, .close = 1.04, .aim = 0.975, .power = 0.9},
+    [DP_DROP] = {.tight = 0.95, .close = 1.05, .aim = 0.975, .power = 0.9},
     [DP_RISE] = {.tight = 0.985, .close = 1.01, .aim = 0.993, .power = 1},
 };
 

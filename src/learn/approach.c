@@ -9,6 +9,9 @@ enum { MOST_LOOKS = 8, MOST_CLIMBS = 12 };
 /* How far a step may go beyond what is known, up or down. */
 static const double longest_step = 4;
 
+/* How far a forecast is believed. */
+static const double near = 1.5;
+
 /* What the excess may be taken to fall by, whatever two looks that are near each other say. */
 static const double least_power = 0.3, most_power = 3;
 
@@ -80,18 +83,20 @@ static double between(const dp_approach *w) {
     return w->fail * exp(gap * within(part, 0.15, 0.85));
 }
 
+/* A forecast is good nearby; of one that goes far only half the way, in logarithms, is believed beyond what the power says. */
+static double forecast_step(double forecast, double by_power) {
+    return fabs(log(forecast)) > log(near) ? sqrt(forecast * by_power) : forecast;
+}
+
 /* Onwards from one side, by what its excess suggests; failures in a row make the steps upwards longer. */
 static double onwards(const dp_approach *w) {
-    double power = power_of(w);
-    if (isinf(w->above)) {
-        double step = pow(w->fail_excess / w->rule.aim, 1 / power);
-        if (isfinite(w->aim))
-            return w->fail * within(w->aim / w->fail, sqrt(w->rule.close), longest_step);
-        return w->fail * within(step, 1 + w->checks * (w->rule.close - 1), longest_step);
-    }
-    double step = pow(w->above_excess / w->rule.aim, 1 / power);
-    if (isfinite(w->aim)) step = w->aim / w->above;
-    return w->above * within(step, 1 / longest_step, 1 / w->rule.close);
+    bool failed = isinf(w->above), forecast = isfinite(w->aim);
+    double from = failed ? w->fail : w->above, excess = failed ? w->fail_excess : w->above_excess;
+    double step = pow(excess / w->rule.aim, 1 / power_of(w));
+    if (forecast) step = forecast_step(w->aim / from, step);
+    double least = forecast ? sqrt(w->rule.close) : 1 + w->checks * (w->rule.close - 1);
+    if (failed) return from * within(step, least, longest_step);
+    return from * within(step, 1 / longest_step, 1 / w->rule.close);
 }
 
 double dp_approach_next(const dp_approach *w, bool *whole) {

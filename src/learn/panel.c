@@ -17,7 +17,7 @@
 static const double hopeless = 1.3, needless = 0.7;
 
 /* Noise at another fidelity is not quite the same noise on another scale: what it does to a margin may be taken to be so much less or
- * more. An answer that turns in between has to be asked. */
+ * more, times the root of how far away it was measured. An answer that turns in between has to be asked. */
 static const double least_move = 0.6, most_move = 1.7;
 
 /* How far a forecast goes, and halvings of that range in logarithms: to a thousandth. */
@@ -134,9 +134,10 @@ static dp_status ask_all(dp_panel *p, const double *k, int count, dp_error *err)
 }
 
 static bool turns_near(const dp_panel *p, int64_t sample, double fidelity) {
+    double away = fabs(log(p->at[sample] / fidelity)), wider = exp(away / 2);
     for (int draw = 0; draw < p->draws; draw++) {
-        double less = margin_at(p, sample, draw, fidelity, least_move);
-        double more = margin_at(p, sample, draw, fidelity, most_move);
+        double less = margin_at(p, sample, draw, fidelity, least_move / wider);
+        double more = margin_at(p, sample, draw, fidelity, most_move * wider);
         if (!(less > 0 && more > 0) && !(less <= 0 && more <= 0)) return true;
     }
     return false;

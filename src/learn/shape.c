@@ -90,11 +90,19 @@ dp_status dp_shape_scale(dp_pipeline *p, dp_error *err) {
     return status == DP_OK ? DP_OK : dp_fail(err, status, "%s", why.text);
 }
 
-/* After a change of shape: as far from the clean output as before, and no farther than the budget allowed then. */
+/*
+ * After a change of shape: as far from the clean output as before, and no farther than the budget allowed then. What is as far is
+ * predicted by the sensitivities that the shape comes from, or measured where it comes from a search.
+ */
 dp_status dp_shape_refine(dp_pipeline *p, dp_error *err) {
     dp_search *s = &p->search;
     dp_family family = {p->shape};
     dp_family_relaxed(s, &family, p->t, p->learned.k);
     dp_status status = dp_refiner_run(p->refiner, s, p->t, p->shape, err);
-    return status == DP_OK ? dp_scale_match(s, &family, p->learned.k, &p->t, err) : status;
+    if (status != DP_OK) return status;
+    if (p->refiner->traits & DP_REFINER_SEARCHES)
+        return dp_scale_match(s, &family, p->learned.k, &p->t, err);
+    double loss = dp_units_loss(&s->units, p->learned.k);
+    if (loss > 0) p->t = dp_family_for_loss(s, &family, loss);
+    return DP_OK;
 }
