@@ -15,7 +15,7 @@ typedef struct sample {
     dp_schedule s;
     dp_layer layers[LAYERS];
     double k[LAYERS][CHANNELS];
-    char names[LAYERS][8];
+    char names[LAYERS][16];
 } sample;
 
 static void make(sample *m, const char *granularity) {
