@@ -12,7 +12,7 @@
 #include "base/alloc.h"
 #include "dynaprec/npz.h"
 #include "engine/expect.h"
-#include "learn/condition.h"
+#include "learn/condition/condition.h"
 #include "rig.h"
 #include "scratch.h"
 #include "suites.h"

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
-#include "learn/refine.h"
+#include "learn/refine/refine.h"
 #include "rig.h"
 #include "scratch.h"
 #include "suites.h"

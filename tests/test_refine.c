@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "learn/descent.h"
-#include "learn/refine.h"
+#include "learn/refine/descent.h"
+#include "learn/refine/refine.h"
 #include "rig.h"
 #include "scratch.h"
 #include "suites.h"

@@ -3,7 +3,7 @@
 #include <check.h>
 #include <math.h>
 
-#include "learn/shrink.h"
+#include "learn/refine/shrink.h"
 #include "net.h"
 #include "suites.h"
 

@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "dynaprec/npz.h"
 #include "engine/expect.h"
-#include "learn/balance.h"
+#include "learn/condition/balance.h"
 #include "rig.h"
 #include "scratch.h"
 #include "suites.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "learn/relax.h"
-#include "learn/timed.h"
+#include "learn/time/timed.h"
 #include "made_units.h"
 #include "suites.h"
 

@@ -108,7 +108,7 @@ typedef struct dp_schedule {
         conditioning; /* of the operands; the precision is that of the network which comes of it */
     double *
         conditioned_noise; /* [conditioning.count] variance to be expected, in parts of what it was */
-    int unsigned_sites; /* not centred for want of signs: dp_choice in learn/choose.h. Not in files */
+    int unsigned_sites; /* not centred for want of signs: dp_choice in learn/condition/choose.h. Not in files */
     int n_layers;
     dp_layer *layers;
 } dp_schedule;

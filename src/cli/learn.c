@@ -19,7 +19,7 @@
 #include "cli/verbs.h"
 #include "engine/share.h"
 #include "learn/range.h"
-#include "learn/refine.h"
+#include "learn/refine/refine.h"
 #include "learn/units.h"
 #include "plan/schedule_format.h"
 

@@ -7,8 +7,8 @@
 #define DP_LEARN_PIPELINE_H
 
 #include "learn/accept.h"
-#include "learn/condition.h"
-#include "learn/refine.h"
+#include "learn/condition/condition.h"
+#include "learn/refine/refine.h"
 
 typedef struct dp_pipeline {
     dp_search search;

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "learn/timed.h"
+#include "learn/time/timed.h"
 
 /* A unit without measurable sensitivity still gets this share of the mean, so that no estimate of zero starves it. */
 static const double least_share = 1e-3;

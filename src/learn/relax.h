@@ -14,7 +14,7 @@
 /** r_u, scaled so that sum of B r = sum of B: t is then the mean repetitions while no bound is active. Shapes: shape [count]. */
 void dp_relax_shape(const dp_units *units, double *shape);
 
-/** K_u = t shape_u within the units' bounds and, if there is one, their limit of time (learn/timed.h). Shapes: k [count]. */
+/** K_u = t shape_u within the units' bounds and, if there is one, their limit of time (learn/time/timed.h). Shapes: k [count]. */
 void dp_relax_at(const dp_units *units, const double *shape, double t, double *k);
 
 /** The t at which the relaxed energy sum of B K is `energy_j`; the nearest possible one when bounds forbid it. */

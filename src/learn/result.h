@@ -4,7 +4,7 @@
 #define DP_LEARN_RESULT_H
 
 #include "learn/accept.h"
-#include "learn/choose.h"
+#include "learn/condition/choose.h"
 
 typedef struct dp_result {
     const dp_search *search;

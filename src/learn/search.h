@@ -9,7 +9,7 @@
 #include "learn/criterion.h"
 #include "learn/relax.h"
 #include "learn/round.h"
-#include "learn/timed.h"
+#include "learn/time/timed.h"
 
 typedef struct dp_half {
     const dp_dataset *data;

@@ -8,7 +8,7 @@
 #define DP_LEARN_UNITS_H
 
 #include "dynaprec/learn.h"
-#include "learn/blocks.h"
+#include "learn/time/blocks.h"
 
 typedef struct dp_units {
     int count;

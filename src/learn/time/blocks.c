@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "learn/blocks.h"
+#include "learn/time/blocks.h"
 
 #include <math.h>
 #include <string.h>

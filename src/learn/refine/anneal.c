@@ -15,9 +15,9 @@
 #include "base/alloc.h"
 #include "device/levels.h"
 #include "learn/gsl_errors.h"
-#include "learn/objective.h"
-#include "learn/refine.h"
-#include "learn/seed.h"
+#include "learn/refine/objective.h"
+#include "learn/refine/refine.h"
+#include "learn/refine/seed.h"
 
 enum { EVALUATIONS = 120, TEMPERATURES = 10, DRAWN = 4, CONFIGURATIONS = 4, UNITS_A_MOVE = 64 };
 static const dp_stop usual = {.max_evaluations = EVALUATIONS};

@@ -43,24 +43,24 @@ dp_status dp_refiner_run(const dp_refiner *refiner, dp_search *s, double t, doub
 
 /* ---- the strategies ---- */
 
-/** refine_point.c: as it is; sensitivities at the noisy operating point, averaged with those of the clean one. */
+/** point.c: as it is; sensitivities at the noisy operating point, averaged with those of the clean one. */
 dp_status dp_refine_keep(dp_search *s, double t, double *shape, dp_error *err);
 dp_status dp_refine_operating_point(dp_search *s, double t, double *shape, dp_error *err);
 
-/** refine_marginal.c: from there, each layer's sensitivities held to the measured derivative. */
+/** marginal.c: from there, each layer's sensitivities held to the measured derivative. */
 dp_status dp_refine_marginal(dp_search *s, double t, double *shape, dp_error *err);
 
-/** refine_descent.c: GSL's minimisers with derivatives (learn/descent.h), from the operating point. */
+/** descent.c: GSL's minimisers with derivatives (learn/refine/descent.h), from the operating point. */
 dp_status dp_refine_bfgs2(dp_search *s, double t, double *shape, dp_error *err);
 dp_status dp_refine_conjugate_pr(dp_search *s, double t, double *shape, dp_error *err);
 
-/** refine_simplex.c: nmsimplex2 on groups of layers. */
+/** simplex.c: nmsimplex2 on groups of layers. */
 dp_status dp_refine_simplex(dp_search *s, double t, double *shape, dp_error *err);
 
-/** refine_anneal.c: simulated annealing on levels. */
+/** anneal.c: simulated annealing on levels. */
 dp_status dp_refine_anneal(dp_search *s, double t, double *shape, dp_error *err);
 
-/** refine_adam.c: the procedure of [Garg], for comparison. */
+/** adam.c: the procedure of [Garg], for comparison. */
 dp_status dp_refine_adam(dp_search *s, double t, double *shape, dp_error *err);
 
 #endif

@@ -6,7 +6,7 @@
  *
  * K0 is the relaxed optimum, where the Lagrangian's second derivative by log K_u is 2 s_u / K_u, so by x_u it is 1. The derivative
  * by x at constant energy is (g_u - q_u sum g / sum q) / d_u with g = dL / d log K and q_u = B_u K_u, over units that are not on
- * a bound. Units are held to their layers (learn/shrink.h).
+ * a bound. Units are held to their layers (learn/refine/shrink.h).
  *
  * It goes in rounds, each with draws of its own. What a round found is taken, whole or by half, if samples and draws that it
  * has not seen say so; the first round without ends the search.

@@ -3,14 +3,14 @@
  * Sites whose operand is balanced in the node before it share their vectors; every other site has its own. Vectors are computed on
  * each half of the samples, and judged on the other; what stands there is computed once more from all.
  */
-#include "learn/choose.h"
+#include "learn/condition/choose.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "engine/expect.h"
-#include "learn/balance.h"
+#include "learn/condition/balance.h"
 
 /* Noise that has to go at least: less is not worth touching a network for. */
 static const double margin = 0.02;

@@ -8,7 +8,7 @@
 #ifndef DP_LEARN_CONDITION_H
 #define DP_LEARN_CONDITION_H
 
-#include "learn/choose.h"
+#include "learn/condition/choose.h"
 #include "learn/search.h"
 
 /* Zeroed, then dp_condition_open, dp_condition_find, dp_condition_clear, which comes after the search's engine is freed. */

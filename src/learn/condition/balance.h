@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Vectors to condition a site's operands with, from the statistics of its input channels: means to take off, and alphas to multiply
- * with. Rules for alphas are rows of a table; which one serves is for the caller to find out (learn/choose.c).
+ * with. Rules for alphas are rows of a table; which one serves is for the caller to find out (learn/condition/choose.c).
  *
  * Source  docs/methods.md, "Conditioning".
  */

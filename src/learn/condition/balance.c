@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "learn/balance.h"
+#include "learn/condition/balance.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "device/noise.h"
 #include "engine/expect.h"
-#include "learn/spans.h"
+#include "learn/condition/spans.h"
 
 /* How far an alpha may be from the site's typical one, either way. */
 static const double farthest = 4;
@@ -139,7 +139,7 @@ static dp_status begin_by(rule from, const material *m, dp_spans *spans, double 
     return status;
 }
 
-/* The least product of both converters' ranges (learn/spans.h), from the best of the other rules' alphas or none. */
+/* The least product of both converters' ranges (learn/condition/spans.h), from the best of the other rules' alphas or none. */
 static dp_status by_spans(const material *m, dp_error *err) {
     dp_spans spans = {
         .readers = m->readers, .samples = m->samples, .moments = m->moments, .mu = m->mu};

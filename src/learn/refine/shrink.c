@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "learn/shrink.h"
+#include "learn/refine/shrink.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "learn/timed.h"
+#include "learn/time/timed.h"
 
 #include <float.h>
 #include <math.h>

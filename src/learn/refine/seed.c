@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "learn/seed.h"
+#include "learn/refine/seed.h"
 
 #include "learn/gsl_errors.h"
 

@@ -9,8 +9,8 @@
 #include <math.h>
 
 #include "base/alloc.h"
-#include "learn/objective.h"
-#include "learn/refine.h"
+#include "learn/refine/objective.h"
+#include "learn/refine/refine.h"
 
 /* Where -dL/dlog K falls faster than 1 / K, one round goes too far; the second comes back. */
 enum { ROUNDS = 2 };

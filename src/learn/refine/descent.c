@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "learn/descent.h"
 #include "learn/gsl_errors.h"
-#include "learn/objective.h"
-#include "learn/refine.h"
-#include "learn/shrink.h"
+#include "learn/refine/descent.h"
+#include "learn/refine/objective.h"
+#include "learn/refine/refine.h"
+#include "learn/refine/shrink.h"
 
 /* One round by default: what a second adds was small where it was measured. */
 enum { ROUND_EVALUATIONS = 8 };

@@ -3,7 +3,7 @@
  * The descent moves each log alpha_j by no more than a step, in parts of it by how unequal the channel's two shares are; steps
  * become shorter, and the best alphas on the way count, since maxima have no slope where two are equal.
  */
-#include "learn/spans.h"
+#include "learn/condition/spans.h"
 
 #include <math.h>
 #include <string.h>

@@ -10,8 +10,8 @@
 #ifndef DP_LEARN_OBJECTIVE_H
 #define DP_LEARN_OBJECTIVE_H
 
+#include "learn/refine/watch.h"
 #include "learn/search.h"
-#include "learn/watch.h"
 
 /* Samples of the learn set. */
 typedef struct dp_part {

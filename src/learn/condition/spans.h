@@ -10,7 +10,7 @@
 #define DP_LEARN_SPANS_H
 
 #include "engine/expect.h"
-#include "learn/balance.h"
+#include "learn/condition/balance.h"
 
 typedef struct dp_spans {
     const dp_readers *readers;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "learn/watch.h"
+#include "learn/refine/watch.h"
 
 #include <math.h>
 

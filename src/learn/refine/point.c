@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The closed form at another point of the loss, or at none. */
 #include "base/alloc.h"
-#include "learn/refine.h"
+#include "learn/refine/refine.h"
 
 dp_status dp_refine_keep(dp_search *s, double t, double *shape, dp_error *err) {
     (void)s;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "learn/refine.h"
+#include "learn/refine/refine.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "device/levels.h"
-#include "learn/timed.h"
+#include "learn/time/timed.h"
 
 /* Blocks up to which all pairs are tried, levels that one of a pair goes down, pairs that are exchanged. */
 enum { MOST_PAIRED = 256, MOST_LEVELS = 4, MOST_EXCHANGES = 1000 };

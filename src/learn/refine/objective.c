@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "learn/objective.h"
+#include "learn/refine/objective.h"
 
 #include <math.h>
 #include <string.h>

@@ -14,8 +14,8 @@
 
 #include "base/alloc.h"
 #include "learn/gsl_errors.h"
-#include "learn/objective.h"
-#include "learn/refine.h"
+#include "learn/refine/objective.h"
+#include "learn/refine/refine.h"
 
 enum { MOST_GROUPS = 12, EVALUATIONS = 120 };
 static const dp_stop usual = {.max_evaluations = EVALUATIONS, .tolerance = 1e-3};

@@ -16,9 +16,9 @@
 
 #include "base/alloc.h"
 #include "engine/cache.h"
-#include "learn/objective.h"
-#include "learn/refine.h"
-#include "learn/seed.h"
+#include "learn/refine/objective.h"
+#include "learn/refine/refine.h"
+#include "learn/refine/seed.h"
 
 enum { BATCH = 32, STEPS = 1500 };
 static const dp_stop usual = {.max_evaluations = STEPS};

@@ -3,7 +3,7 @@
  * Centring and balancing are chosen by what is to be expected; products of attention by what a survey of the network with all of them
  * centred shows, since no statistics of channels tell it.
  */
-#include "learn/condition.h"
+#include "learn/condition/condition.h"
 
 #include <string.h>
 
