@@ -154,6 +154,14 @@ void dp_units_spread(const dp_units *u, const double *k, double *repetitions) {
     for (int64_t c = 0; c < u->channels; c++) repetitions[c] = k[u->of_channel[c]];
 }
 
+void dp_units_layers(const dp_units *u, const dp_engine *engine, int *layer) {
+    for (int i = dp_engine_site_count(engine) - 1; i >= 0; i--) {
+        const dp_site_info *site = dp_engine_site(engine, i);
+        for (int64_t c = 0; c < site->channels; c++)
+            layer[u->of_channel[site->first_channel + c]] = i;
+    }
+}
+
 double dp_units_energy(const dp_units *u, const double *k) {
     double sum = 0;
     for (int i = 0; i < u->count; i++) sum += u->cost_j[i] * k[i];

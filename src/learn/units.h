@@ -44,6 +44,9 @@ void dp_units_spread(const dp_units *units, const double *k, double *repetitions
 double dp_units_energy(const dp_units *units, const double *k);
 double dp_units_loss(const dp_units *units, const double *k);
 
+/** The site that each unit belongs to; of sites that share units, the first. Shapes: layer [count]. */
+void dp_units_layers(const dp_units *units, const dp_engine *engine, int *layer);
+
 /** Channels of one unit of a site at this granularity, if it is in no group. */
 int64_t dp_units_width(const dp_learn_options *options, const dp_site_info *site);
 

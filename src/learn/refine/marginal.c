@@ -26,15 +26,6 @@ typedef struct layer_sums {
     double slope, curvature, variance;
 } layer_sums;
 
-/* Of sites that share units, the first. Shapes: [units]. */
-static void find_layers(const dp_search *s, int *layer) {
-    for (int i = dp_engine_site_count(s->engine) - 1; i >= 0; i--) {
-        const dp_site_info *site = dp_engine_site(s->engine, i);
-        for (int64_t c = 0; c < site->channels; c++)
-            layer[s->units.of_channel[site->first_channel + c]] = i;
-    }
-}
-
 /* What the sensitivities of a layer are multiplied by: drawn to 1 by as much as the measurement is noise. */
 static double ratio_of(const layer_sums *l) {
     if (!(l->curvature > 0)) return 1;
@@ -90,7 +81,7 @@ dp_status dp_refine_marginal(dp_search *s, double t, double *shape, dp_error *er
     if (status == DP_OK) status = dp_slope_open(&slope, s, s->learn.samples, err);
     if (status == DP_OK && (!layer || !sums))
         status = dp_fail(err, DP_EMEMORY, "no memory for a search");
-    if (status == DP_OK) find_layers(s, layer);
+    if (status == DP_OK) dp_units_layers(&s->units, s->engine, layer);
     for (int i = 0; status == DP_OK && i < ROUNDS && saved > worth; i++)
         status = round_of(s, t, shape, &slope, layer, sums, &saved, err);
     dp_slope_clear(&slope);

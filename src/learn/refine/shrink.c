@@ -18,11 +18,7 @@ dp_status dp_shrink_open(dp_shrink *out, const dp_search *s, dp_error *err) {
     out->sum = dp_alloc(3 * (size_t)out->layers, sizeof *out->sum);
     if (!out->layer || !out->scale || !out->kappa || !out->sum)
         return dp_fail(err, DP_EMEMORY, "no memory for a search");
-    for (int i = out->layers - 1; i >= 0; i--) { /* of sites that share units, the first */
-        const dp_site_info *site = dp_engine_site(s->engine, i);
-        for (int64_t c = 0; c < site->channels; c++)
-            out->layer[s->units.of_channel[site->first_channel + c]] = i;
-    }
+    dp_units_layers(&s->units, s->engine, out->layer);
     return DP_OK;
 }
 
