@@ -65,10 +65,13 @@ START_TEST(sensitivities_come_with_every_sites_share) {
 }
 END_TEST
 
-/* Learned from and looked at with the same samples, sensitivities differ by what the draws of a pass do. */
+/* Learned from and looked at with the same samples, curvature differs by what the draws of a pass do. */
 START_TEST(a_schedule_is_explained_anew) {
     static program_result r;
-    run_expecting(LEARN "--max-loss 0.1 --fix *Gemm=9 --granularity tile:16 -o @s.yaml --quiet", 0);
+    run_expecting(LEARN
+                  "--max-loss 0.1 --fix *Gemm=9 --granularity tile:16 --search operating-point "
+                  "-o @s.yaml --quiet",
+                  0);
     r = *run_expecting(INSPECT "--schedule @s.yaml --json", 0);
     json_check(r.out);
     dp_schedule s = {0};
