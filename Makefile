@@ -99,11 +99,11 @@ mpi-test: mpi
 	@tests/mpi/run --build $(BUILD)
 test: setup
 	@$(AGAIN) all $(BUILD)/check
-	@CK_DEFAULT_TIMEOUT=60 $(BUILD)/check -j $(shell nproc)
+	@CK_DEFAULT_TIMEOUT=120 $(BUILD)/check -j $(shell nproc)
 check-asan: setup
 	@$(AGAIN) BUILD=$(BUILD)/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
 	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all' $(BUILD)/asan/check
-	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 CK_DEFAULT_TIMEOUT=240 $(BUILD)/asan/check -j $(shell nproc)
+	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 CK_DEFAULT_TIMEOUT=600 $(BUILD)/asan/check -j $(shell nproc)
 conformance: all $(BUILD)/bench/condition
 	@tests/conformance/run --build $(BUILD) && tests/networks/run --build $(BUILD)
 $(addprefix $(BUILD)/bench/,speed profile condition): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/network.o $(BUILD)/src/cli/start.o $(LIB)
