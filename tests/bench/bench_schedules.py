@@ -18,8 +18,8 @@ found the shape, and all, with scaling, acceptance and uniform precision.
 - *one-shot*: relaxed at the clean point and no more (`--search clean-point`), on the conditioned and on the plain network
 - *16 samples*: the default, learned from the first 16 calibration samples
 
-Budgets of 2 points on the 256 images of ImageNet leave room for about 1 lost answer in 300 at 95% confidence, so energies there are higher than
-those of a measured drop of 2 points.
+At 95% confidence a budget of 2 points leaves 256 images hardly room for a lost answer: what passes on ImageNet has a measured drop of about 0, so
+energies there are higher than those of a measured drop of 2 points.
 
     dynaprec learn MODEL.onnx --data learn.npz --check check.npz --hardware homodyne --max-drop 2 --trials 8 --granularity channel
 """
