@@ -36,7 +36,7 @@ START_TEST(budgets_are_met_and_never_dearer_than_uniform) {
     b.hardware.levels = goals[goal].levels;
     b.options.max_drop = goals[goal].max_drop;
     b.options.max_loss = goals[goal].max_loss;
-    b.options.cross_entropy = goals[goal].cross_entropy;
+    b.options.objective = goals[goal].cross_entropy ? DP_OBJECTIVE_CROSS_ENTROPY : DP_OBJECTIVE_AUTO;
     b.options.granularity = goals[goal].granularity;
     b.options.tile = goals[goal].tile;
     ck_dp_ok(learn(&b, &s, &err));

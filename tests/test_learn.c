@@ -122,7 +122,7 @@ START_TEST(what_makes_no_sense_is_refused) {
     o->confidence = refusals[_i].confidence;
     o->trials = refusals[_i].trials;
     o->search = refusals[_i].search;
-    o->cross_entropy = refusals[_i].cross_entropy;
+    o->objective = refusals[_i].cross_entropy ? DP_OBJECTIVE_CROSS_ENTROPY : DP_OBJECTIVE_AUTO;
     o->exclude = &refusals[_i].exclude;
     o->n_exclude = refusals[_i].exclude != NULL;
     dp_fix fix = {refusals[_i].fix, 4};

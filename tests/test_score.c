@@ -221,7 +221,7 @@ START_TEST(what_quantities_do_not_have_is_refused) {
     ck_dp_fails(learn(&schedule, &n, &options, &err), DP_ERANGE, "no top-1");
     options.max_drop = NAN;
     options.max_loss = 0.1;
-    options.cross_entropy = true;
+    options.objective = DP_OBJECTIVE_CROSS_ENTROPY;
     ck_dp_fails(learn(&schedule, &n, &options, &err), DP_EFORMAT, "cross-entropy");
     net_close(&n);
 }

@@ -35,6 +35,14 @@ typedef enum dp_latency_unit {
     DP_LATENCY_S  /* seconds a sample, where the hardware says how long an operation takes */
 } dp_latency_unit;
 
+/* What is kept small: what a loss budget is of, and what searches minimise. */
+typedef enum dp_objective_kind {
+    DP_OBJECTIVE_AUTO =
+        0,           /* divergence; for a drop of labels alone, searches take their cross-entropy */
+    DP_OBJECTIVE_KL, /* divergence from the clean output */
+    DP_OBJECTIVE_CROSS_ENTROPY /* of the labels */
+} dp_objective_kind;
+
 /* What is done to the operands before anything is learned: dynaprec/conditioning.h. Bits. */
 enum {
     DP_CONDITION_NONE = 0,
@@ -57,8 +65,7 @@ typedef struct dp_learn_options {
     double energy;
     dp_latency_unit latency_unit;
     double latency;
-    bool
-        cross_entropy; /* the objective is cross-entropy on the labels; false: divergence from the clean output */
+    dp_objective_kind objective;
     unsigned granularity; /* one of DP_GRAIN_... */
     int tile;             /* channels a tile, DP_GRAIN_TILE only */
     /* what K may be, unless fixed: of the hardware's range, levels; NaN: its own bounds. Uniform precision is held to them, too */
@@ -77,9 +84,10 @@ typedef struct dp_learn_options {
     uint64_t seed;
     int threads;
     const char *output; /* see dp_engine_options */
-    const char *search; /* name of the refinement; NULL: the default. dp_search_names lists them */
-    dp_stop stop;       /* of searches that take many passes; all 0: their own limits */
-    const char *goal;   /* budgets in the user's words, for the schedule */
+    const char *
+        search; /* name of the refinement; NULL: "stochastic" for a drop of labels by channel or tile, else "marginal" */
+    dp_stop stop;      /* of searches that take many passes; all 0: their own limits */
+    const char *goal;  /* budgets in the user's words, for the schedule */
     const char *cache; /* see dp_engine_options: a repeated or interrupted run goes on from there */
     dp_comm *comm;
     atomic_int *cancel;
@@ -89,7 +97,7 @@ typedef struct dp_learn_options {
 /** Defaults: no budget, layer granularity, conditioning both ways, 4 trials, 95 % confidence, seed 1, 1 thread. */
 void dp_learn_defaults(dp_learn_options *options);
 
-/** Names of the refinements, NULL at the end; the first one is the default. */
+/** Names of the refinements, NULL at the end. */
 const char *const *dp_search_names(void);
 
 /**

@@ -110,7 +110,7 @@ static bool searches(const dp_settings *settings) {
 /* What the search takes on top; its name has been checked by then. */
 static void describe_search(const dp_learn_options *options) {
     const dp_refiner *refiner = NULL;
-    if (dp_refiner_find(options->search, &refiner, NULL) != DP_OK ||
+    if (!options->search || dp_refiner_find(options->search, &refiner, NULL) != DP_OK ||
         !(refiner->traits & DP_REFINER_SEARCHES))
         return;
     printf("search    %s, on top of these passes, until it reaches its limits\n", refiner->name);

@@ -64,7 +64,7 @@ dp_status dp_load_samples(dp_dataset **out, const dp_settings *settings, const d
         .std = settings->std.items,
         .mean_count = (int)settings->mean.count,
         .std_count = (int)settings->std.count,
-        .labels_required = settings->objective != 0,
+        .labels_required = settings->objective == DP_OBJECTIVE_CROSS_ENTROPY,
     };
     dp_status status = dp_dataset_open(out, path, specs, count, &options, err);
     dp_free(specs);
@@ -147,7 +147,7 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
     options->energy = settings->energy.value;
     options->latency_unit = settings->latency.unit;
     options->latency = settings->latency.value;
-    options->cross_entropy = settings->objective != 0;
+    options->objective = (dp_objective_kind)settings->objective;
     options->condition = (unsigned)settings->condition;
     if (settings->granularity.kind) options->granularity = settings->granularity.kind;
     options->tile = settings->granularity.tile;

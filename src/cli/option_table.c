@@ -15,7 +15,7 @@
 #define HEADING(text, which)                                                                       \
     { .help = (text), .verbs = (which) }
 
-static const char *const objectives[] = {"kl", "cross-entropy", NULL};
+static const char *const objectives[] = {"auto", "kl", "cross-entropy", NULL};
 static const char *const conditions[] = {"none", "centre", "balance", "both",
                                          NULL}; /* as DP_CONDITION_... */
 static const char *const progress_modes[] = {"auto", "never", "json", NULL};
@@ -95,7 +95,7 @@ const dp_option dp_options[] = {
      "HOW", "both", .take = dp_take_choice, PLACE(condition), .words = conditions},
 
     HEADING("Search", LEARN),
-    {"search", "how the relaxed precision is refined: marginal (the default), operating-point, clean-point, gradient-free, bfgs2, conjugate_pr, simplex, anneal or adam", LEARN, "NAME",
+    {"search", "how the relaxed precision is refined: stochastic (the default for a drop of labels by channel or tile), marginal (the default for other budgets), operating-point, clean-point, gradient-free, bfgs2, conjugate_pr, simplex, anneal or adam", LEARN, "NAME",
      .take = dp_take_search, PLACE(search)},
     {"max-evaluations", "of a search that takes many passes; left out: its own number", LEARN, "N",
      .take = dp_take_count, PLACE(stop.max_evaluations), RANGE(1, 1e9)},
@@ -103,8 +103,8 @@ const dp_option dp_options[] = {
      .take = dp_take_number, PLACE(stop.max_seconds), RANGE(0, INFINITY), .open = true},
     {"tolerance", "relative gain below which bfgs2, conjugate_pr or simplex ends; left out: 0.001", LEARN, "T",
      .take = dp_take_number, PLACE(stop.tolerance), RANGE(0, 1), .open = true},
-    {"objective", "what is kept small: kl (divergence from the clean output) or cross-entropy (labels)", LEARN,
-     "NAME", "kl", .take = dp_take_choice, PLACE(objective), .words = objectives},
+    {"objective", "what is kept small: kl (divergence from the clean output), cross-entropy (labels) or auto (kl; what a search minimises for a drop of labels: cross-entropy)", LEARN,
+     "NAME", "auto", .take = dp_take_choice, PLACE(objective), .words = objectives},
 
     HEADING("Measuring", LEARN | EVAL | INSPECT),
     {"sensitivity", "what each layer takes and what it adds to the loss, at one repetition or with a schedule", INSPECT,

@@ -85,7 +85,7 @@ typedef struct dp_settings {
     dp_words exclude, groups;
     const char *search;
     dp_stop stop;  /* 0 where not given */
-    int objective; /* 0: kl, 1: cross-entropy */
+    int objective; /* dp_objective_kind */
     int condition; /* as DP_CONDITION_... */
     double check_fraction, confidence;
     double repetitions, min_repetitions, max_repetitions; /* NaN where not given */

@@ -45,7 +45,7 @@ static void add_criterion(dp_search *s, dp_quantity quantity, double budget) {
                        .budget = budget,
                        .confidence = s->options->confidence,
                        .labels = dp_dataset_label_count(s->check.data) > 0,
-                       .cross_entropy = s->options->cross_entropy};
+                       .cross_entropy = s->options->objective == DP_OBJECTIVE_CROSS_ENTROPY};
 }
 
 void dp_check_criteria(dp_search *s) {
@@ -53,6 +53,10 @@ void dp_check_criteria(dp_search *s) {
     s->n_criteria = 0;
     if (dp_budget_given(o->max_drop)) add_criterion(s, DP_DROP, o->max_drop / 100);
     if (dp_budget_given(o->max_loss)) add_criterion(s, DP_RISE, o->max_loss);
+    bool drop_alone = dp_budget_given(o->max_drop) && !dp_budget_given(o->max_loss);
+    s->to_labels = o->objective == DP_OBJECTIVE_CROSS_ENTROPY ||
+                   (o->objective == DP_OBJECTIVE_AUTO && drop_alone &&
+                    dp_dataset_label_count(s->learn.data) > 0);
     if (s->n_criteria == 0) add_criterion(s, DP_DROP, default_drop / 100);
 }
 
@@ -69,7 +73,7 @@ static dp_status check_labels(const dp_search *s, dp_error *err) {
         return dp_fail(err, DP_EFORMAT, "%s has labels 'y' and %s has not",
                        dp_dataset_path(learn ? s->learn.data : s->check.data),
                        dp_dataset_path(learn ? s->check.data : s->learn.data));
-    if (s->options->cross_entropy && !check)
+    if (s->options->objective == DP_OBJECTIVE_CROSS_ENTROPY && !check)
         return dp_fail(err, DP_EFORMAT, "%s has no labels 'y', which cross-entropy asks for",
                        dp_dataset_path(s->check.data));
     return DP_OK;

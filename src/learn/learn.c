@@ -113,7 +113,8 @@ static dp_status learn(dp_pipeline *p, dp_schedule *out, dp_error *err) {
     if (status == DP_OK) status = dp_range_narrow(&p->narrowed, s->device, s->options, err);
     if (status != DP_OK) return status;
     dp_check_criteria(s);
-    status = dp_refiner_find(s->options->search, &p->refiner, err);
+    p->refiner = dp_refiner_default(s);
+    if (s->options->search) status = dp_refiner_find(s->options->search, &p->refiner, err);
     if (status == DP_OK) status = dp_refiner_check(p->refiner, s, err);
     if (status == DP_OK) status = dp_check_data(s, err);
     if (status == DP_OK) status = dp_pipeline_start(p, err);

@@ -12,7 +12,7 @@ dp_status dp_measure_precision(dp_measure out[2], dp_engine *engine, const dp_da
     dp_criterion criterion = {.quantity = DP_RISE,
                               .budget = 1,
                               .confidence = options->confidence,
-                              .cross_entropy = options->cross_entropy};
+                              .cross_entropy = options->objective == DP_OBJECTIVE_CROSS_ENTROPY};
     dp_reference *reference = NULL;
     dp_score *scores = NULL;
     dp_status status = dp_engine_reference(&reference, engine, data, err);

@@ -56,10 +56,16 @@ void dp_pipeline_stop(dp_pipeline *p);
 /** Sensitivities at the clean point, the relaxed shape, and the t at which it is about as noisy as a budget allows. */
 dp_status dp_shape_find(dp_pipeline *p, dp_error *err);
 
-/** The t at which the learn set meets the loss budget. */
+/** A first guess of the loss at which a budget is just met: for drops, about 5 hundredths of a nat a point that may be lost. */
+double dp_shape_likely_loss(const dp_search *s);
+
+/** The shape comes from a descent on labels: how far it diverges says little of what it loses. */
+bool dp_shape_by_labels(const dp_pipeline *p);
+
+/** The t at which the learn set meets the loss budget; before a descent on labels, diverges as far as that is likely to be. */
 dp_status dp_shape_scale(dp_pipeline *p, dp_error *err);
 
-/** Refine the shape, and find the t at which it is as far from the clean output as before. */
+/** Refine the shape, and find the t at which it is as far from the clean output as before; after labels, a part of it. */
 dp_status dp_shape_refine(dp_pipeline *p, dp_error *err);
 
 /** Likewise of any family, from a guess of t. Errors: as dp_scale_find. */
@@ -74,7 +80,7 @@ double dp_uniform_guess(const dp_pipeline *p);
 /** Uniform precision that the check set certifies, looked for from K = t. */
 dp_status dp_uniform_accept(dp_pipeline *p, double t, dp_error *err);
 
-/** Likewise, from where it diverges from the clean output as much as the learned one. */
+/** Likewise, from where it diverges as much as the learned one or, if that comes from labels, as a budget is likely to allow. */
 dp_status dp_uniform_match(dp_pipeline *p, double guess, dp_error *err);
 
 /** The highest uniform level within an energy and the limit of time, measured on the check set. */

@@ -144,10 +144,10 @@ static dp_status divergence(dp_search *s, const double *k, double *kl, dp_error 
     return status;
 }
 
-dp_status dp_scale_match(dp_search *s, const dp_family *family, const double *k, double *t,
-                         dp_error *err) {
-    double target, kl, low, high;
-    dp_status status = divergence(s, k, &target, err);
+dp_status dp_scale_diverge(dp_search *s, const dp_family *family, double target, double *t,
+                           dp_error *err) {
+    double kl, low, high;
+    dp_status status = DP_OK;
     dp_family_range(s, family, &low, &high);
     for (int i = 0; status == DP_OK && i < MATCH_STEPS && target > 0; i++) {
         *t = fmin(fmax(*t, low), high);
@@ -159,4 +159,11 @@ dp_status dp_scale_match(dp_search *s, const dp_family *family, const double *k,
     }
     *t = fmin(fmax(*t, low), high);
     return status;
+}
+
+dp_status dp_scale_match(dp_search *s, const dp_family *family, const double *k, double *t,
+                         dp_error *err) {
+    double target;
+    dp_status status = divergence(s, k, &target, err);
+    return status == DP_OK ? dp_scale_diverge(s, family, target, t, err) : status;
 }

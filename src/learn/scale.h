@@ -23,8 +23,16 @@ dp_status dp_scale_find(dp_search *s, const dp_family *family, const dp_scale *s
                         dp_error *err);
 
 /**
- * The t at which a family diverges from the clean output of the learn set as much as `k` does: a smooth stand-in for any
- * budget that `k` meets. Divergence falls about as 1/t, so two steps of t <- t * kl(t) / kl come close.
+ * The t at which a family diverges from the clean output of the learn set by `target` nats, or the end of its range. Divergence falls
+ * about as 1/t, so two steps of t <- t * kl(t) / target come close; a step that leaves little is the only one.
+ *
+ * Shapes  *t is the guess to start from.
+ */
+dp_status dp_scale_diverge(dp_search *s, const dp_family *family, double target, double *t,
+                           dp_error *err);
+
+/**
+ * The t at which a family diverges as much as `k` does: a smooth stand-in for any budget that `k` meets.
  *
  * Shapes  k [units]; *t is the guess to start from.
  */

@@ -27,7 +27,8 @@ typedef struct dp_search {
     dp_engine *engine;
     dp_half learn, check;
     dp_criterion criteria[DP_QUANTITIES]; /* loss budgets: all of them have to be met */
-    int n_criteria;                       /* 1 at least: given, or what uniform is held to */
+    bool to_labels; /* searches minimise the cross-entropy of labels; false: the divergence */
+    int n_criteria; /* 1 at least: given, or what uniform is held to */
     dp_units units;
     double *s;           /* [channels] sensitivities */
     double *repetitions; /* [channels] of the latest evaluation */

@@ -9,11 +9,13 @@
 /* Of log t, where acceptance begins; it settles the rest. */
 static const double tolerance = 0.25;
 
+/* Where acceptance begins after a descent on labels, in parts of the energy that the relaxed shape needs. */
+static const double labels_leave = 0.5;
+
 /* An excess over the budget up to which the two halves may disagree about it. */
 static const double near_miss = 1.25;
 
-/* A first guess of the loss at which a budget is just met: for drops, about 5 hundredths of a nat a point that may be lost. */
-static double likely_loss(const dp_search *s) {
+double dp_shape_likely_loss(const dp_search *s) {
     double loss = INFINITY;
     for (int i = 0; i < s->n_criteria; i++) {
         const dp_criterion *c = &s->criteria[i];
@@ -35,14 +37,14 @@ dp_status dp_shape_find(dp_pipeline *p, dp_error *err) {
     if (status == DP_EUNSUPPORTED) { /* asked for, or an operator has no reverse pass */
         if (p->refiner->traits & (DP_REFINER_REVERSES | DP_REFINER_MEASURES))
             p->refiner = dp_refiner_gradient_free();
-        status = dp_gradient_free(s, likely_loss(s), err);
+        status = dp_gradient_free(s, dp_shape_likely_loss(s), err);
     }
     s->passes_shape += s->passes - before;
     if (status != DP_OK) return status;
     s->name = p->refiner->name;
     dp_units_collect(&s->units, s->s);
     dp_relax_shape(&s->units, p->shape);
-    p->t = dp_relax_for_loss(&s->units, p->shape, likely_loss(s));
+    p->t = dp_relax_for_loss(&s->units, p->shape, dp_shape_likely_loss(s));
     p->relaxed = true;
     return DP_OK;
 }
@@ -74,10 +76,33 @@ static dp_status excess_at_most(dp_pipeline *p, double most, double *excess, dp_
     return status;
 }
 
+bool dp_shape_by_labels(const dp_pipeline *p) {
+    return (p->refiner->traits & DP_REFINER_STOCHASTIC) && p->search.to_labels;
+}
+
+/*
+ * A descent on labels begins where the divergence is what a budget of that size is likely to allow: where an answer more or less
+ * decides, as with few samples, the precision that the learn set asks for says little.
+ */
+static dp_status scale_by_divergence(dp_pipeline *p, bool *found, dp_error *err) {
+    dp_search *s = &p->search;
+    dp_family family = {p->shape};
+    double low, most;
+    dp_family_range(s, &family, &low, &most);
+    dp_status status = dp_scale_diverge(s, &family, dp_shape_likely_loss(s), &p->t, err);
+    *found = p->t < most;
+    return status;
+}
+
 /* What the learn set misses by little is left to the check set, which may say otherwise. */
 dp_status dp_shape_scale(dp_pipeline *p, dp_error *err) {
     dp_family family = {p->shape};
     dp_error why = {DP_OK, ""};
+    if (dp_shape_by_labels(p)) {
+        bool found;
+        dp_status scaled = scale_by_divergence(p, &found, err);
+        if (scaled != DP_OK || found) return scaled;
+    }
     dp_status status = dp_shape_scale_of(&p->search, &family, p->t, &p->t, &why);
     double low, most, excess;
     if (status == DP_EBUDGET) {
@@ -100,6 +125,10 @@ dp_status dp_shape_refine(dp_pipeline *p, dp_error *err) {
     dp_family_relaxed(s, &family, p->t, p->learned.k);
     dp_status status = dp_refiner_run(p->refiner, s, p->t, p->shape, err);
     if (status != DP_OK) return status;
+    if (dp_shape_by_labels(p)) {
+        p->t *= labels_leave;
+        return DP_OK;
+    }
     if (p->refiner->traits & DP_REFINER_SEARCHES)
         return dp_scale_match(s, &family, p->learned.k, &p->t, err);
     double loss = dp_units_loss(&s->units, p->learned.k);

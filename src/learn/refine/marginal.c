@@ -79,6 +79,7 @@ dp_status dp_refine_marginal(dp_search *s, double t, double *shape, dp_error *er
     layer_sums *sums = dp_alloc((size_t)dp_engine_site_count(s->engine), sizeof *sums);
     dp_status status = dp_refine_operating_point(s, t, shape, err);
     if (status == DP_OK) status = dp_slope_open(&slope, s, s->learn.samples, err);
+    slope.cross_entropy = s->options->objective == DP_OBJECTIVE_CROSS_ENTROPY;
     if (status == DP_OK && (!layer || !sums))
         status = dp_fail(err, DP_EMEMORY, "no memory for a search");
     if (status == DP_OK) dp_units_layers(&s->units, s->engine, layer);

@@ -71,7 +71,7 @@ static void take_draws(dp_objective *o, int which, double wanted, uint32_t draws
 
 dp_status dp_slope_open(dp_slope *out, const dp_search *s, int64_t scores, dp_error *err) {
     size_t units = (size_t)s->units.count, channels = (size_t)s->units.channels;
-    *out = (dp_slope){.cross_entropy = s->options->cross_entropy};
+    *out = (dp_slope){.cross_entropy = s->to_labels};
     out->by_log_k = dp_alloc(units, sizeof *out->by_log_k);
     out->variance = dp_alloc(units, sizeof *out->variance);
     for (int i = 0; i < 2; i++) out->channel[i] = dp_alloc(channels, sizeof(double));

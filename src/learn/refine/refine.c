@@ -13,6 +13,7 @@ enum {
 };
 
 static const dp_refiner refiners[] = {
+    {"stochastic", REVERSES | SEARCHES | DP_REFINER_STOCHASTIC, dp_refine_stochastic},
     {"marginal", REVERSES, dp_refine_marginal},
     {"operating-point", REVERSES, dp_refine_operating_point},
     {"clean-point", REVERSES, dp_refine_keep},
@@ -23,13 +24,28 @@ static const dp_refiner refiners[] = {
     {"anneal", LEVELS | SEARCHES, dp_refine_anneal},
     {"adam", REVERSES | SEARCHES, dp_refine_adam},
 };
-enum { REFINERS = sizeof refiners / sizeof *refiners, GRADIENT_FREE = 3 };
+enum {
+    REFINERS = sizeof refiners / sizeof *refiners,
+    STOCHASTIC = 0,
+    MARGINAL = 1,
+    GRADIENT_FREE = 4
+};
+
+/* Fewer labels say too little. */
+enum { LEAST_LABELS = 64 };
 
 const char *const *dp_search_names(void) {
     static const char *const names[REFINERS + 1] = {
-        "marginal",     "operating-point", "clean-point", "gradient-free", "bfgs2",
-        "conjugate_pr", "simplex",         "anneal",      "adam",          NULL};
+        "stochastic", "marginal",     "operating-point", "clean-point", "gradient-free",
+        "bfgs2",      "conjugate_pr", "simplex",         "anneal",      "adam",
+        NULL};
     return names;
+}
+
+const dp_refiner *dp_refiner_default(const dp_search *s) {
+    bool drop = s->criteria[0].quantity == DP_DROP && s->to_labels &&
+                s->options->granularity != DP_GRAIN_LAYER;
+    return &refiners[drop && s->learn.samples >= LEAST_LABELS ? STOCHASTIC : MARGINAL];
 }
 
 const dp_refiner *dp_refiner_gradient_free(void) {
@@ -40,7 +56,7 @@ dp_status dp_refiner_find(const char *name, const dp_refiner **out, dp_error *er
     char all[256] = "";
     size_t used = 0;
     for (int i = 0; i < REFINERS; i++) {
-        if (!name || strcmp(name, refiners[i].name) == 0) {
+        if (strcmp(name, refiners[i].name) == 0) {
             *out = &refiners[i];
             return DP_OK;
         }
@@ -55,7 +71,7 @@ static dp_status check_limits(const dp_refiner *refiner, const dp_stop *stop, dp
     if (limited && !(refiner->traits & SEARCHES))
         return dp_fail(err, DP_ERANGE,
                        "search '%s' takes a fixed number of passes: evaluations and seconds limit "
-                       "bfgs2, conjugate_pr, simplex, anneal and adam",
+                       "stochastic, bfgs2, conjugate_pr, simplex, anneal and adam",
                        refiner->name);
     if (stop->tolerance > 0 && !(refiner->traits & SETTLES))
         return dp_fail(err, DP_ERANGE,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Refinement: strategies that start from the relaxed shape and look for a better one. Each is a row of one table, found by its
- * name; the first row is the default. A strategy is a file of its own.
+ * name. A strategy is a file of its own.
  *
  * All of them improve shape [units] in place near scale t and leave it alone where nothing better was found; when they are
  * cancelled the shape is the best that was found.
@@ -18,8 +18,10 @@ enum {
     DP_REFINER_REVERSES = 2, /* it needs a reverse pass itself */
     DP_REFINER_LEVELS = 4,   /* it moves between levels, so that there have to be some */
     DP_REFINER_SEARCHES =
-        8,                  /* it evaluates until told to stop: dp_stop's evaluations and seconds */
-    DP_REFINER_SETTLES = 16 /* or until little is gained: its tolerance */
+        8, /* it evaluates until told to stop: dp_stop's evaluations and seconds */
+    DP_REFINER_SETTLES = 16, /* or until little is gained: its tolerance */
+    DP_REFINER_STOCHASTIC =
+        32 /* it goes by single draws near where it begins, so that has to be right */
 };
 
 typedef struct dp_refiner {
@@ -31,7 +33,13 @@ typedef struct dp_refiner {
 /** The one that needs no reverse pass, for networks that have none. */
 const dp_refiner *dp_refiner_gradient_free(void);
 
-/** The refiner of that name (NULL: the default). Errors: DP_ERANGE listing the names. */
+/**
+ * What is taken where no name is given: labels where a drop of them is all that is limited, units are parts of layers, and there
+ * are some to learn from.
+ */
+const dp_refiner *dp_refiner_default(const dp_search *s);
+
+/** The refiner of that name. Errors: DP_ERANGE listing the names. */
 dp_status dp_refiner_find(const char *name, const dp_refiner **out, dp_error *err);
 
 /** Errors: DP_ERANGE, limits of a search that has none, or levels that are continuous where it needs some. */
@@ -47,7 +55,10 @@ dp_status dp_refiner_run(const dp_refiner *refiner, dp_search *s, double t, doub
 dp_status dp_refine_keep(dp_search *s, double t, double *shape, dp_error *err);
 dp_status dp_refine_operating_point(dp_search *s, double t, double *shape, dp_error *err);
 
-/** marginal.c: from there, each layer's sensitivities held to the measured derivative. */
+/** stochastic.c: small batches at constant energy. */
+dp_status dp_refine_stochastic(dp_search *s, double t, double *shape, dp_error *err);
+
+/** marginal.c: from the operating point, each layer's sensitivities held to the measured derivative. */
 dp_status dp_refine_marginal(dp_search *s, double t, double *shape, dp_error *err);
 
 /** descent.c: GSL's minimisers with derivatives (learn/refine/descent.h), from the operating point. */
