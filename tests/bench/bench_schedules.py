@@ -14,7 +14,7 @@ found the shape, and all, with scaling, acceptance and uniform precision.
 - *Adam*: the procedure of Garg et al. in the same engine and on the conditioned network (`--search adam`): cross-entropy on the labels and a penalty
   for energy, 1,500 steps of 32 samples from a uniform start; its precision is scaled, rounded and accepted as the others are. On ResNet-50 and MobileNetV2
   it stops after 300 steps
-- *labels*: what descends on the labels as Adam does, in fewer passes: `--search bfgs2 --objective cross-entropy --max-evaluations 32`
+- *marginal*: the default for layers and for a loss (`--search marginal`), on a drop per channel, where the default descends on labels
 - *one-shot*: relaxed at the clean point and no more (`--search clean-point`), on the conditioned and on the plain network
 - *16 samples*: the default, learned from the first 16 calibration samples
 
@@ -36,8 +36,8 @@ CHANNEL, PLAIN, ONE_SHOT = ("--granularity", "channel"), ("--condition", "none")
 METHODS = {
     "channel": CHANNEL,
     "layer": ("--granularity", "layer"),
-    "adam": (*CHANNEL, "--search", "adam", "--objective", "cross-entropy"),
-    "labels": (*CHANNEL, "--search", "bfgs2", "--objective", "cross-entropy", "--max-evaluations", 32),
+    "adam": (*CHANNEL, "--search", "adam"),
+    "marginal": (*CHANNEL, "--search", "marginal"),
     "one-shot": (*CHANNEL, *ONE_SHOT),
     "plain channel": (*CHANNEL, *PLAIN),
     "plain layer": ("--granularity", "layer", *PLAIN),
@@ -58,7 +58,7 @@ CONDITIONED_UNIFORM, NEVER = 0.95, 1.0
 def rows():
     """Of every network what there is to compare on the first accelerator; the rest of the table behind."""
     return [f"{network} {noise} {method}" for noise in NOISES for method in METHODS for network in NETWORKS
-            if method != "labels" or NETWORKS[network] is DROP]
+            if method != "marginal" or NETWORKS[network] is DROP]
 
 
 def parts(row):
@@ -69,8 +69,6 @@ def parts(row):
 def options(network, method):
     words = list(METHODS[method])
     if method == "adam":
-        if NETWORKS[network] is LOSS:  # their budget is one of divergence, whatever Adam descends on
-            words = [w for w in words if w not in ("--objective", "cross-entropy")]
         words += ["--max-evaluations", SHORT_ADAM.get(network, 1500)]
     return words
 
@@ -145,12 +143,12 @@ def energies(found, noise):
     table = []
     for n in found.some(noise):
         runs = {m: found.of(n, noise, m) for m in METHODS}
-        saving = [f"{runs[m]['saving']:.1%}" if runs[m] else "" for m in ("layer", "channel", "labels", "adam")]
+        saving = [f"{runs[m]['saving']:.1%}" if runs[m] else "" for m in ("layer", "channel", "marginal", "adam")]
         table.append([common.NETWORKS[n].title, with_interval(runs["channel"], "uniform"),
-                      *(with_interval(runs[m], "learned") for m in ("layer", "channel", "labels", "adam")), *saving,
-                      *(passes(runs[m]) for m in ("layer", "channel", "labels", "adam"))])
-    columns = [f"{NOISES[noise]} noise", "uniform, aJ/MAC", "layer", "channel", "channel, labels", "channel, Adam",
-               "layer saves", "channel saves", "labels saves", "Adam saves", "passes: layer", "channel", "labels", "Adam"]
+                      *(with_interval(runs[m], "learned") for m in ("layer", "channel", "marginal", "adam")), *saving,
+                      *(passes(runs[m]) for m in ("layer", "channel", "marginal", "adam"))])
+    columns = [f"{NOISES[noise]} noise", "uniform, aJ/MAC", "layer", "channel", "channel, marginal", "channel, Adam",
+               "layer saves", "channel saves", "marginal saves", "Adam saves", "passes: layer", "channel", "marginal", "Adam"]
     return {"columns": columns, "rows": table}
 
 
