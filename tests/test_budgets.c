@@ -36,7 +36,8 @@ START_TEST(budgets_are_met_and_never_dearer_than_uniform) {
     b.hardware.levels = goals[goal].levels;
     b.options.max_drop = goals[goal].max_drop;
     b.options.max_loss = goals[goal].max_loss;
-    b.options.objective = goals[goal].cross_entropy ? DP_OBJECTIVE_CROSS_ENTROPY : DP_OBJECTIVE_AUTO;
+    b.options.objective =
+        goals[goal].cross_entropy ? DP_OBJECTIVE_CROSS_ENTROPY : DP_OBJECTIVE_AUTO;
     b.options.granularity = goals[goal].granularity;
     b.options.tile = goals[goal].tile;
     ck_dp_ok(learn(&b, &s, &err));
@@ -61,6 +62,41 @@ START_TEST(every_search_meets_the_budget) {
     ck_dp_ok(learn(&b, &s, &err));
     ck_assert_str_eq(s.search, name);
     check_budget(&b, &s);
+    check_again(&b, &s);
+    dp_schedule_clear(&s);
+    bench_close(&b);
+}
+END_TEST
+
+static const struct {
+    double max_drop, max_loss;
+    bool labels;
+    int64_t samples;
+    unsigned granularity;
+    dp_objective_kind objective;
+    const char *search;
+} choices[] = {
+    {5, NAN, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "stochastic"},
+    {5, NAN, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_CROSS_ENTROPY, "stochastic"},
+    {5, NAN, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_KL, "marginal"},
+    {5, NAN, true, 700, DP_GRAIN_LAYER, DP_OBJECTIVE_AUTO, "marginal"},
+    {30, NAN, true, 126, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "marginal"},
+    {5, NAN, false, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "marginal"},
+    {5, 0.1, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "marginal"},
+    {NAN, 0.1, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "marginal"},
+};
+
+/* Labels are descended on where a drop of them is all there is to keep, channels are apart and there are 64 at least. */
+START_TEST(the_budget_and_the_data_choose_the_search) {
+    bench b;
+    dp_schedule s;
+    bench_open_with(&b, 0, choices[_i].labels, choices[_i].samples);
+    b.options.max_drop = choices[_i].max_drop;
+    b.options.max_loss = choices[_i].max_loss;
+    b.options.granularity = choices[_i].granularity;
+    b.options.objective = choices[_i].objective;
+    ck_dp_ok(learn(&b, &s, &err));
+    ck_assert_str_eq(s.search, choices[_i].search);
     check_again(&b, &s);
     dp_schedule_clear(&s);
     bench_close(&b);
@@ -387,8 +423,10 @@ Suite *test_budgets_suite(void) {
     Suite *suite = suite_create("budgets");
     TCase *tcase = tcase_create("budgets");
     tcase_add_checked_fixture(tcase, scratch_setup, scratch_teardown);
+    tcase_add_loop_test(tcase, the_budget_and_the_data_choose_the_search, 0,
+                        sizeof choices / sizeof *choices);
     tcase_add_loop_test(tcase, budgets_are_met_and_never_dearer_than_uniform, 0, 3 * GOALS);
-    tcase_add_loop_test(tcase, every_search_meets_the_budget, 0, 3);
+    tcase_add_loop_test(tcase, every_search_meets_the_budget, 0, 10);
     tcase_add_test(tcase, channels_that_share_a_network_save_more_than_layers);
     tcase_add_test(tcase, too_few_samples_to_certify_anything_are_refused_with_how_many_it_takes);
     tcase_add_loop_test(tcase, a_budget_out_of_the_hardwares_reach_is_refused_with_what_is_in_reach,

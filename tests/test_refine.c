@@ -174,7 +174,8 @@ START_TEST(evaluations_are_counted_and_limited) {
 }
 END_TEST
 
-static const char *const all[] = {"bfgs2", "conjugate_pr", "simplex", "anneal", "adam"};
+static const char *const all[] = {"stochastic", "bfgs2",  "conjugate_pr",
+                                  "simplex",    "anneal", "adam"};
 enum { ALL = sizeof all / sizeof *all };
 
 START_TEST(seconds_are_limited_too) {
@@ -320,6 +321,66 @@ START_TEST(annealing_finds_what_brute_force_finds) {
 }
 END_TEST
 
+/* ---- stochastic descent ---- */
+
+/* From all alike, where the best K are apart by a factor of 30, with gradients of 7 samples. */
+START_TEST(small_batches_lower_the_loss_at_one_energy) {
+    bench b;
+    bench_open(&b, grains[_i], 1);
+    const dp_units *u = &b.s.units;
+    double t = 3, before = 0, after = 0;
+    begin_badly(&b);
+    for (int i = 0; i < u->count; i++) {
+        u->low[i] = 0.01;
+        before += u->cost_j[i] * t * b.shape[i];
+    }
+    double worse = excess_loss(&b, b.shape);
+    ck_dp_ok(refine(&b, "stochastic", t, &err));
+    for (int i = 0; i < u->count; i++) after += u->cost_j[i] * t * b.shape[i];
+    ck_assert_double_eq_tol(after / before, 1, 1e-6);
+    double better = excess_loss(&b, b.shape);
+    ck_assert_msg(worse > 1.5 && better < 1.15, "from %g to %g", worse, better);
+    bench_close(&b);
+}
+END_TEST
+
+/* A unit that is fixed pays for no other, and bounds hold. */
+START_TEST(small_batches_leave_what_is_fixed_and_keep_to_bounds) {
+    bench b;
+    bench_open(&b, DP_GRAIN_LAYER, 1);
+    const dp_units *u = &b.s.units;
+    begin_badly(&b);
+    u->fixed[0] = true;
+    u->low[0] = u->high[0] = 5;
+    u->low[1] = 2.5;
+    u->high[2] = 3.5;
+    ck_dp_ok(refine(&b, "stochastic", 3, &err));
+    double k[CHANNELS], wanted = 5 * u->cost_j[0] + 3 * u->cost_j[1] + 3 * u->cost_j[2];
+    for (int i = 0; i < u->count; i++) k[i] = 3 * b.shape[i];
+    ck_assert_double_eq_tol(k[0], 5, 1e-9);
+    ck_assert_double_ge(k[1], 2.5 - 1e-9);
+    ck_assert_double_le(k[2], 3.5 + 1e-9);
+    ck_assert_double_gt(k[2], 3.1);
+    ck_assert_double_eq_tol(dp_units_energy(u, k) / wanted, 1, 1e-6);
+    bench_close(&b);
+}
+END_TEST
+
+/* 60 steps see each of 96 samples four times: 7 a step, forward and back. */
+START_TEST(steps_of_small_batches_are_counted) {
+    bench b;
+    bench_open(&b, DP_GRAIN_LAYER, 1);
+    begin_badly(&b);
+    ck_dp_ok(refine(&b, "stochastic", 40, &err));
+    ck_assert_double_eq_tol(b.s.passes, 60 * 3 * 7 / 96.0, 1e-9);
+    b.s.passes = 0;
+    b.options.stop.max_evaluations = 5;
+    ck_dp_ok(refine(&b, "stochastic", 40, &err));
+    ck_assert_double_eq_tol(b.s.passes, 5 * 3 * 7 / 96.0, 1e-9);
+    bench_close(&b);
+}
+END_TEST
+
 /* ---- the paper's procedure ---- */
 
 /* Its objective in closed form: with the loss of the best K at the target as a unit, all of it matters. */
@@ -395,6 +456,9 @@ Suite *test_refine_suite(void) {
     tcase_add_test(tests, simplex_finds_the_layers_of_the_closed_form);
     tcase_add_test(tests, simplex_moves_layers_as_they_are);
     tcase_add_loop_test(tests, annealing_finds_what_brute_force_finds, 0, 4);
+    tcase_add_loop_test(tests, small_batches_lower_the_loss_at_one_energy, 0, 2);
+    tcase_add_test(tests, small_batches_leave_what_is_fixed_and_keep_to_bounds);
+    tcase_add_test(tests, steps_of_small_batches_are_counted);
     tcase_add_loop_test(tests, adam_lowers_its_penalised_loss_and_ends_near_its_target, 0, 2);
     tcase_add_test(tests, adams_steps_are_counted_and_fill_no_cache);
     tcase_add_test(tests, limits_of_what_has_none_are_refused);
