@@ -318,7 +318,9 @@ START_TEST(a_dry_run_checks_everything_and_writes_nothing) {
     r = run_expecting(LEARN_DIGITS "--max-drop 2 --granularity channel --dry-run -o @none/s.yaml",
                       0);
     ck_assert_ptr_nonnull(strstr(r->out, "282 numbers"));
-    ck_assert_ptr_null(strstr(r->out, "search "));
+    ck_assert_ptr_nonnull(strstr(r->out, "search    stochastic, on top"));
+    r = run_expecting(LEARN_DIGITS "--max-loss 0.2 --dry-run -o @none/s.yaml", 0);
+    ck_assert_ptr_nonnull(strstr(r->out, "search    marginal\n"));
     r = run_expecting(LEARN_DIGITS "--max-drop 2 --search bfgs2 --dry-run -o @none/s.yaml", 0);
     ck_assert_ptr_nonnull(strstr(r->out, "search    bfgs2"));
     ck_assert(!in_folder_exists("none"));

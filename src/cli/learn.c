@@ -18,6 +18,7 @@
 #include "cli/table.h"
 #include "cli/verbs.h"
 #include "engine/share.h"
+#include "learn/pipeline.h"
 #include "learn/range.h"
 #include "learn/refine/refine.h"
 #include "learn/units.h"
@@ -108,12 +109,17 @@ static bool searches(const dp_settings *settings) {
 }
 
 /* What the search takes on top; its name has been checked by then. */
-static void describe_search(const dp_learn_options *options) {
-    const dp_refiner *refiner = NULL;
-    if (!options->search || dp_refiner_find(options->search, &refiner, NULL) != DP_OK ||
-        !(refiner->traits & DP_REFINER_SEARCHES))
-        return;
-    printf("search    %s, on top of these passes, until it reaches its limits\n", refiner->name);
+static void describe_search(const task *t) {
+    dp_search search = {.options = &t->options,
+                        .learn = {.data = t->half[0], .samples = dp_dataset_count(t->half[0])},
+                        .check = {.data = t->half[1], .samples = dp_dataset_count(t->half[1])}};
+    dp_check_criteria(&search);
+    const dp_refiner *refiner = dp_refiner_default(&search);
+    if (t->options.search && dp_refiner_find(t->options.search, &refiner, NULL) != DP_OK) return;
+    const char *limits = refiner->traits & DP_REFINER_SEARCHES
+                             ? ", on top of these passes, until it reaches its limits"
+                             : "";
+    printf("search    %s%s\n", refiner->name, limits);
 }
 
 static void describe(const task *t, const dp_engine *engine, int units) {
@@ -134,7 +140,7 @@ static void describe(const task *t, const dp_engine *engine, int units) {
         "passes    1 clean over the check samples; over those to learn from 2 clean and at most\n"
         "          2 forward and reverse; then noisy ones of up to %d draws, %s\n",
         t->options.trials, searches(settings) ? "usually 20 to 60" : "2");
-    describe_search(&t->options);
+    describe_search(t);
     printf("output    %s; nothing is written now\n", settings->output);
 }
 
