@@ -308,6 +308,7 @@ START_TEST(least_and_most_repetitions_hold_for_learned_and_uniform_alike) {
     ck_assert_double_ge(s.uniform.repetitions, 20);
     ck_assert_double_le(s.uniform.repetitions, 30);
     ck_assert_double_eq(s.hardware.repetitions_max, 65536); /* it is the hardware that it was */
+    ck_assert(s.min_repetitions == 20 && s.max_repetitions == 30);
     for (int i = 0; i < SITES; i++)
         for (int c = 0; c < s.layers[i].count; c++) {
             double k = s.layers[i].repetitions[c];

@@ -90,6 +90,8 @@ static void make_sample(void) {
                            .search = (char *)"relax",
                            .seed = UINT64_MAX,
                            .trials = 8,
+                           .min_repetitions = 2,
+                           .max_repetitions = 64,
                            .model_file = (char *)"net \xc3\xa9.onnx",
                            .model_sha256 = (char *)DIGEST_A,
                            .data_file = (char *)"calib.npz",
@@ -175,6 +177,7 @@ START_TEST(everything_written_is_read_back) {
     ck_assert_str_eq(back.version, sample.version);
     ck_assert_str_eq(back.search, sample.search);
     ck_assert(back.seed == sample.seed && back.trials == sample.trials);
+    ck_assert(back.min_repetitions == 2 && back.max_repetitions == 64);
     ck_assert_str_eq(back.model_file, sample.model_file);
     ck_assert_str_eq(back.model_sha256, sample.model_sha256);
     ck_assert_str_eq(back.data_file, sample.data_file);
@@ -380,8 +383,9 @@ static const struct {
     {"", "format: \"dynaprec-schedule/1\"\n", "", "key 'format' is missing"},
     {"",
      "goal:", "gaol:", "unknown key 'gaol'; allowed: format, tool, model, data, hardware, goal"},
-    {"",
-     "  seed: ", "  sead: ", "unknown key 'sead' in tool; allowed: version, search, seed, trials"},
+    {"", "  seed: ", "  sead: ",
+     "unknown key 'sead' in tool; allowed: version, search, seed, trials, "
+     "min_repetitions, max_repetitions"},
     {"", "  trials: 8\n", "", "key 'trials' is missing in tool"},
     {"", "trials: 8", "trials: -8", "tool.trials: '-8' where an integer"},
     {"model:", "sha256: \"01", "sha256: \"0g", "model.sha256: 64 hexadecimal digits"},

@@ -86,6 +86,7 @@ typedef struct dp_schedule {
         obstacle; /* why sensitivities are measured though that was not asked for: a node; else NULL. Not in files */
     uint64_t seed;
     int trials;
+    double min_repetitions, max_repetitions; /* that the user allowed; 0: the hardware's own */
     char *model_file, *model_sha256;
     char *data_file, *data_sha256;
     int64_t learn_count, check_count;

@@ -124,6 +124,8 @@ static bool fill_origin(dp_schedule *out, const dp_graph *graph, const dp_result
     if (s->obstacle.status != DP_OK && !(out->obstacle = dp_strdup(s->obstacle.text))) return false;
     out->seed = s->options->seed;
     out->trials = s->options->trials;
+    out->min_repetitions = fmax(s->options->min_repetitions, 0); /* NaN: 0 */
+    out->max_repetitions = fmax(s->options->max_repetitions, 0);
     out->model_file = dp_strdup(base_name(graph->path));
     out->model_sha256 = dp_strdup(graph->sha256);
     out->data_file = dp_strdup(base_name(data));

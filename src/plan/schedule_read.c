@@ -3,6 +3,7 @@
  * A schedule from YAML. What the file says of itself must agree: a layer has as many repetitions as its channels and
  * granularity ask for, layers come in execution order.
  */
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <string.h>
@@ -46,6 +47,11 @@ static double read_measured(dp_yaml_node *node) {
     return !node || dp_yaml_is_null(node) ? NAN : dp_yaml_number(node, -INFINITY, INFINITY, NAN);
 }
 
+/* Repetitions, or none. */
+static double read_bound(dp_yaml_node *node) {
+    return node ? dp_yaml_number(node, DBL_MIN, DBL_MAX, 0) : 0;
+}
+
 static dp_figure read_figure(dp_yaml_node *node) {
     if (!node || dp_yaml_is_null(node)) return (dp_figure){NAN, NAN, NAN};
     return (dp_figure){read_measured(dp_yaml_need(node, dp_figure_names[0])),
@@ -71,6 +77,8 @@ static void read_origin(dp_yaml_node *root, dp_schedule *out) {
     out->search = read_text(dp_yaml_need(tool, "search"));
     out->seed = dp_yaml_integer(dp_yaml_need(tool, "seed"), 0, UINT64_MAX, 0);
     out->trials = read_int(dp_yaml_need(tool, "trials"), 0, INT_MAX);
+    out->min_repetitions = read_bound(dp_yaml_find(tool, "min_repetitions"));
+    out->max_repetitions = read_bound(dp_yaml_find(tool, "max_repetitions"));
     dp_yaml_node *model = dp_yaml_need(root, "model");
     out->model_file = read_text(dp_yaml_need(model, "file"));
     out->model_sha256 = copy_digest(dp_yaml_need(model, "sha256"));

@@ -38,6 +38,9 @@ static void write_origin(dp_yaml_writer *w, const dp_schedule *s) {
     dp_yaml_put_string(w, "search", s->search);
     dp_yaml_put_integer(w, "seed", s->seed);
     dp_yaml_put_integer(w, "trials", (uint64_t)s->trials);
+    bool whole = s->hardware.levels != DP_LEVELS_CONTINUOUS;
+    if (s->min_repetitions > 0) dp_yaml_put_number(w, "min_repetitions", s->min_repetitions, whole);
+    if (s->max_repetitions > 0) dp_yaml_put_number(w, "max_repetitions", s->max_repetitions, whole);
     dp_yaml_close(w);
     dp_yaml_open(w, "model");
     dp_yaml_put_string(w, "file", s->model_file);
