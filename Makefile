@@ -106,9 +106,9 @@ check-asan: setup
 	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 CK_DEFAULT_TIMEOUT=600 $(BUILD)/asan/check -j $(shell nproc)
 conformance: all $(BUILD)/bench/condition
 	@tests/conformance/run --build $(BUILD) && tests/networks/run --build $(BUILD)
-$(addprefix $(BUILD)/bench/,speed profile condition): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/network.o $(BUILD)/src/cli/start.o $(LIB)
+$(addprefix $(BUILD)/bench/,speed profile condition variance): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/network.o $(BUILD)/src/cli/start.o $(LIB)
 	$(LINK) $(LIBS)
-bench: all $(if $(shell command -v mpicc),$(BIN)-mpi) $(BUILD)/bench/speed $(BUILD)/bench/condition
+bench: all $(if $(shell command -v mpicc),$(BIN)-mpi) $(addprefix $(BUILD)/bench/,speed condition variance)
 	@BUILD='$(BUILD)' tests/bench/run
 
 install: all
