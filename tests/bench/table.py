@@ -14,7 +14,8 @@ import common
 
 DOCUMENT = common.ROOT / "docs" / "benchmarks.md"
 MARK = "<!-- From here on written by tests/bench/table.py -->\n"
-ORDER = ("parity", "conditioning", "further", "noise", "schedules", "coverage", "speed", "learning", "growth", "mpi", "memory", "recurrent", "determinism")
+ORDER = ("parity", "conditioning", "variance", "further", "noise", "schedules", "coverage", "speed", "learning", "growth", "mpi", "memory",
+         "recurrent", "determinism")
 
 
 def text_of(cell):
