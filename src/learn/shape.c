@@ -86,7 +86,8 @@ bool dp_shape_by_labels(const dp_pipeline *p) {
 /*
  * A descent on labels begins where the divergence is what a budget of that size is likely to allow: where an answer more or less
  * decides, as with few samples, the precision that the learn set asks for says little. Where curvature predicts another divergence by
- * far, neither its shape nor that place is one to begin from, and marginal loss is left to find one, unless the user knows better.
+ * far, neither its shape nor that place is one to begin from, and marginal loss is left to find one, unless the user asked for the descent, or
+ * limited it.
  */
 static dp_status scale_by_divergence(dp_pipeline *p, bool *found, dp_error *err) {
     dp_search *s = &p->search;
@@ -95,7 +96,9 @@ static dp_status scale_by_divergence(dp_pipeline *p, bool *found, dp_error *err)
     dp_family_range(s, &family, &low, &most);
     dp_status status = dp_scale_diverge(s, &family, dp_shape_likely_loss(s), &p->t, err);
     *found = p->t < most;
-    if (status != DP_OK || s->options->search) return status;
+    const dp_stop *stop = &s->options->stop;
+    bool asked = s->options->search || stop->max_evaluations || stop->max_seconds > 0;
+    if (status != DP_OK || asked) return status;
     if (*found && fabs(log(p->t / predicted)) < log(mispredicted)) return status;
     *found = false;
     status = dp_refiner_find("marginal", &p->refiner, err);
