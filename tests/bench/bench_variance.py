@@ -4,7 +4,7 @@
 
 What conditioning is chosen by, and what sensitivities are of, is the variance of each site's noise that a clean pass over the samples
 to learn from predicts. Here it is held to what one draw at 100,000 repetitions adds to the site's outputs, mean over channels, on the
-same samples and on those to check on, which neither the prediction nor the conditioning has seen: of all sites the least and the most
+same samples and on those to check on (with fewer repetitions noise further up changes operands, and with them the variance), which neither the prediction nor the conditioning has seen: of all sites the least and the most
 of measured over predicted variance. A variance from n normals has a standard error of sqrt(2 / n) of it: of a last layer with 10
 outputs that is 3% on 200 samples; the limit is on what is off beyond three of them. Then what conditioning leaves of it: the mean over
 sites by multiply-accumulates of conditioned over plain variance. `tests/bench/variance.c` measures it. Weight noise is in the operands,
