@@ -9,8 +9,8 @@ enum { MOST_LOOKS = 8, MOST_CLIMBS = 12 };
 /* How far a step may go beyond what is known, up or down. */
 static const double longest_step = 4;
 
-/* How far a forecast is believed. */
-static const double near = 1.5;
+/* How far a forecast is believed when it says where to ask, and when it says that asking further would not pay. */
+static const double near = 1.5, nearest = 1.15;
 
 /* What the excess may be taken to fall by, whatever two looks that are near each other say. */
 static const double least_power = 0.3, most_power = 3;
@@ -65,8 +65,9 @@ void dp_approach_same(dp_approach *w, double t, bool failure) {
 }
 
 static bool is_close(const dp_approach *w) {
-    double nearest = isnan(w->limit) ? w->fail : fmax(w->fail, w->limit);
-    return w->above <= nearest * w->rule.close || w->above <= w->low;
+    bool believed = fabs(log(w->limit / w->last)) <= log(nearest); /* not so without a forecast */
+    double end = believed ? fmax(w->fail, w->limit) : w->fail;
+    return w->above <= end * w->rule.close || w->above <= w->low;
 }
 
 bool dp_approach_finished(const dp_approach *w) {
@@ -75,11 +76,13 @@ bool dp_approach_finished(const dp_approach *w) {
     return w->checks >= MOST_LOOKS || w->above_excess >= w->rule.tight || is_close(w);
 }
 
-/* Between a failure and what lies below the budget, away from both ends, which are known. */
+/* Between a failure and what lies below the budget, away from both ends, which are known. A forecast that agrees with them has
+ * half a say: where noise does not only scale, those from either side err to the other. */
 static double between(const dp_approach *w) {
     double gap = log(w->above / w->fail);
     double part = log(w->fail_excess / w->rule.aim) / log(w->fail_excess / w->above_excess);
-    if (isfinite(w->aim)) part = log(w->aim / w->fail) / gap;
+    double forecast = log(w->aim / w->fail) / gap;
+    if (forecast > 0 && forecast < 1) part = (part + forecast) / 2;
     return w->fail * exp(gap * within(part, 0.15, 0.85));
 }
 

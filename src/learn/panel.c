@@ -20,6 +20,10 @@ static const double hopeless = 1.3, needless = 0.7;
  * more, times the root of how far away it was measured. An answer that turns in between has to be asked. */
 static const double least_move = 0.6, most_move = 1.7;
 
+/* Margins of at least so many times what noise moves one by, root mean square, turn so rarely that a quarter of the draws do for
+ * them. */
+static const double reach = 2.5;
+
 /* How far a forecast goes, and halvings of that range in logarithms: to a thousandth. */
 static const double farthest = 4;
 enum { STEPS = 12 };
@@ -121,6 +125,36 @@ dp_status dp_panel_forecast(dp_panel *p, double fidelity, double excess, double 
     return status == DP_OK ? judge_at(p, fidelity, &answer, err) : status;
 }
 
+/* ---- how many draws a sample is asked with ---- */
+
+static int quarter(const dp_panel *p) {
+    return (p->s->options->trials + 3) / 4;
+}
+
+/* The root mean square of what noise did to a margin, taken to fidelity 1. */
+static double spread_of(const dp_panel *p, double fidelity) {
+    int64_t samples = p->s->check.samples;
+    double sum = 0;
+    for (int64_t i = 0; i < samples * p->draws; i++) {
+        double move = p->s->check.scores[i].margin - clean_of(p)[i % samples].margin;
+        sum += move * move;
+    }
+    return sqrt(sum * fidelity / (double)(samples * p->draws));
+}
+
+/* Strata go by the clean margin, which no draw has touched: that leaves the mean over samples without bias. */
+static bool can_turn(const dp_panel *p, int64_t sample, double fidelity) {
+    return !p->parts || !(fabs(clean_of(p)[sample].margin) >= reach * p->spread / sqrt(fidelity));
+}
+
+/* Draws that a sample was not asked with get the answers of those that it was. */
+static void repeat_draws(dp_panel *p, int64_t sample) {
+    int64_t samples = p->s->check.samples;
+    dp_score *scores = p->s->check.scores + sample;
+    for (int draw = quarter(p); draw < p->s->options->trials; draw++)
+        scores[draw * samples] = scores[draw % quarter(p) * samples];
+}
+
 /* ---- asking ---- */
 
 /* All samples, draws first .. first + count - 1. */
@@ -130,6 +164,27 @@ static dp_status ask_all(dp_panel *p, const double *k, int count, dp_error *err)
     uint32_t range[2] = {CHECK_TRIAL + (uint32_t)p->draws, (uint32_t)count};
     dp_status status = dp_search_evaluate(p->s, &rest, k, range, err);
     if (status == DP_OK) p->draws += count;
+    return status;
+}
+
+/* Those on the list, draws first .. first + count - 1; their answers take the places of older ones. */
+static dp_status ask_listed(dp_panel *p, const double *k, int64_t length, int first, int count,
+                            dp_error *err) {
+    dp_half *check = &p->s->check;
+    dp_half part = {.samples = length, .scores = p->some};
+    dp_dataset *data = NULL;
+    dp_status status = length ? dp_dataset_pick(&data, check->data, p->list, length, err) : DP_OK;
+    if (!length || status != DP_OK) return status;
+    part.data = data;
+    status = dp_reference_pick(&part.reference, check->reference, data, p->list, err);
+    uint32_t range[2] = {CHECK_TRIAL + (uint32_t)first, (uint32_t)count};
+    if (status == DP_OK) status = dp_search_evaluate(p->s, &part, k, range, err);
+    for (int64_t j = 0; status == DP_OK && j < length; j++)
+        for (int draw = 0; draw < count; draw++)
+            check->scores[(first + draw) * check->samples + p->list[j]] =
+                p->some[draw * length + j];
+    dp_reference_free(part.reference);
+    dp_dataset_free(data);
     return status;
 }
 
@@ -143,33 +198,37 @@ static bool turns_near(const dp_panel *p, int64_t sample, double fidelity) {
     return false;
 }
 
-static int64_t list_open(dp_panel *p, double fidelity, bool whole) {
-    int64_t count = 0;
+/* Of one stratum what is open at this precision: all samples, or those that are near their turn. */
+static dp_status ask_open(dp_panel *p, const double *k, double fidelity, bool whole, bool stratum,
+                          dp_error *err) {
+    int64_t length = 0;
     for (int64_t i = 0; i < p->s->check.samples; i++)
-        if (p->asked[i] != p->number && (whole || turns_near(p, i, fidelity))) p->list[count++] = i;
-    return count;
-}
-
-/* Those on the list, with all draws; their answers take the places of older ones. */
-static dp_status ask_listed(dp_panel *p, const double *k, double fidelity, int64_t count,
-                            dp_error *err) {
-    dp_half *check = &p->s->check;
-    dp_half part = {.samples = count, .scores = p->some};
-    dp_dataset *data = NULL;
-    dp_status status = count ? dp_dataset_pick(&data, check->data, p->list, count, err) : DP_OK;
-    if (!count || status != DP_OK) return status;
-    part.data = data;
-    status = dp_reference_pick(&part.reference, check->reference, data, p->list, err);
-    uint32_t range[2] = {CHECK_TRIAL, (uint32_t)p->draws};
-    if (status == DP_OK) status = dp_search_evaluate(p->s, &part, k, range, err);
-    for (int64_t j = 0; status == DP_OK && j < count; j++) {
+        if (p->asked[i] != p->number && can_turn(p, i, fidelity) == stratum &&
+            (whole || turns_near(p, i, fidelity)))
+            p->list[length++] = i;
+    int draws = stratum ? p->draws : quarter(p);
+    dp_status status = ask_listed(p, k, length, 0, draws, err);
+    for (int64_t j = 0; status == DP_OK && j < length; j++) {
         p->at[p->list[j]] = fidelity;
         p->asked[p->list[j]] = p->number;
-        for (int draw = 0; draw < p->draws; draw++)
-            check->scores[draw * check->samples + p->list[j]] = p->some[draw * count + j];
+        if (!stratum) repeat_draws(p, p->list[j]);
     }
-    dp_reference_free(part.reference);
-    dp_dataset_free(data);
+    return status;
+}
+
+/* The draws behind the first quarter. */
+static dp_status ask_rest(dp_panel *p, const double *k, double fidelity, dp_error *err) {
+    int first = p->draws, rest = p->s->options->trials - first;
+    if (!p->parts) return rest ? ask_all(p, k, rest, err) : DP_OK;
+    int64_t length = 0;
+    p->spread = spread_of(p, fidelity);
+    for (int64_t i = 0; i < p->s->check.samples; i++)
+        if (can_turn(p, i, fidelity))
+            p->list[length++] = i;
+        else
+            repeat_draws(p, i);
+    dp_status status = rest ? ask_listed(p, k, length, first, rest, err) : DP_OK;
+    if (status == DP_OK) p->draws += rest;
     return status;
 }
 
@@ -190,13 +249,13 @@ static dp_status ask_anew(dp_panel *p, const double *k, double fidelity, dp_ask 
         p->asked[i] = p->number;
     }
     if (p->draws == 0) {
-        dp_status status = ask_all(p, k, (all + 3) / 4, err);
+        dp_status status = ask_all(p, k, quarter(p), err);
         if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
         if (status != DP_OK) return status;
         if (ask == DP_ASK_SOME && (answer.excess > hopeless || answer.excess < needless))
             return DP_OK;
     }
-    return p->draws < all ? ask_all(p, k, all - p->draws, err) : DP_OK;
+    return p->draws < all ? ask_rest(p, k, fidelity, err) : DP_OK;
 }
 
 dp_status dp_panel_ask(dp_panel *p, const double *k, double fidelity, dp_ask ask, dp_look *look,
@@ -207,9 +266,10 @@ dp_status dp_panel_ask(dp_panel *p, const double *k, double fidelity, dp_ask ask
         p->number++;
     }
     bool known = p->parts && p->draws == p->s->options->trials;
+    bool whole = ask == DP_ASK_ALL;
     dp_status status =
-        known ? ask_listed(p, k, fidelity, list_open(p, fidelity, ask == DP_ASK_ALL), err)
-              : ask_anew(p, k, fidelity, ask, err);
+        known ? ask_open(p, k, fidelity, whole, true, err) : ask_anew(p, k, fidelity, ask, err);
+    if (known && status == DP_OK) status = ask_open(p, k, fidelity, whole, false, err);
     dp_answer answer;
     if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
     if (status != DP_OK) return status;

@@ -26,6 +26,7 @@ typedef struct dp_panel {
     int *
         asked; /* [samples] number of the precision that the sample's scores in check.scores are of */
     double *at;      /* [samples] its fidelity */
+    double spread;   /* of what noise does to margins, at fidelity 1: root mean square */
     dp_score *moved; /* [trials, samples] what they are taken to be at the fidelity at hand */
     int64_t *list;   /* [samples] scratch */
     dp_score *some;  /* [trials, samples] scratch */
