@@ -123,12 +123,29 @@ START_TEST(levels_are_asked_once) {
 }
 END_TEST
 
+/* A failure of some samples, near a pass of all that says it is well within the budget: asked again. One of all samples is not. */
+START_TEST(a_short_failure_does_not_outweigh_a_whole_pass) {
+    bool hard = _i == 1, agrees = _i == 2, whole;
+    dp_approach a = dp_approach_new(coarse, 1, 1e5);
+    dp_approach_look(&a, 40, 1.4, true);
+    dp_approach_look(&a, 64, 1.1, hard);
+    dp_approach_look(&a, 66, 0.7, true);
+    ck_assert(dp_approach_finished(&a));
+    dp_approach_forecast(&a, agrees ? 66.5 : 50, agrees ? 65 : 48);
+    ck_assert_int_eq(dp_approach_finished(&a), hard || agrees);
+    double t = dp_approach_next(&a, &whole);
+    if (hard || agrees) return;
+    ck_assert(t > 40 && t < 60 && !whole);
+}
+END_TEST
+
 Suite *test_approach_suite(void) {
     Suite *suite = suite_create("approach");
     TCase *tcase = tcase_create("approach");
     tcase_add_loop_test(tcase, the_cheapest_pass_is_near_the_crossing, 0, 2 * STARTS * POWERS);
     tcase_add_loop_test(tcase, from_a_fair_start_few_looks_suffice, 0, 6);
     tcase_add_loop_test(tcase, only_whole_looks_pass, 0, 2);
+    tcase_add_loop_test(tcase, a_short_failure_does_not_outweigh_a_whole_pass, 0, 3);
     tcase_add_test(tcase, the_ends_of_the_range_are_asked_whole);
     tcase_add_loop_test(tcase, levels_are_asked_once, 0, 12);
     suite_add_tcase(suite, tcase);

@@ -64,7 +64,9 @@ static dp_status look(dp_panel *p, const dp_family *f, double t, bool whole, dp_
     if (status == DP_OK) status = dp_panel_forecast(p, fidelity, 1, &limit, err);
     if (status != DP_OK) return status;
     dp_approach_look(w, t, l->excess, l->whole);
+    double failure = w->fail;
     dp_approach_forecast(w, t_of(p->s, f, t, fidelity / aim), t_of(p->s, f, t, fidelity / limit));
+    if (w->fail < failure) *k->fail = NAN; /* like no precision: it may be asked again */
     copy_levels(p->s, l->excess > 1 ? k->fail : k->above, k->now);
     return DP_OK;
 }
@@ -77,13 +79,21 @@ static dp_status step(dp_panel *p, const dp_family *f, double t, bool whole, dp_
     if (status != DP_OK || recall(s, w, k, t, whole)) return status;
     dp_look l;
     if ((status = look(p, f, t, whole, w, k, &l, err)) != DP_OK) return status;
-    if (l.excess > 1)
-        a->energy_failed_j = fmax(a->energy_failed_j, dp_units_energy(&s->units, k->now));
     bool passes = l.excess <= 1 && l.whole;
     if (!passes && a->passed) return DP_OK;
     a->t = t;
     a->rounding = rounding;
     return keep(p, a, k->now, &l, err);
+}
+
+/* What the dearest failure costs. */
+static dp_status failed_energy(dp_search *s, const dp_family *f, const dp_approach *w, known *k,
+                               dp_acceptance *a, dp_error *err) {
+    a->energy_failed_j = 0;
+    if (!(w->fail > 0)) return DP_OK;
+    dp_status status = dp_family_levels(s, f, w->fail, k->now, NULL, err);
+    if (status == DP_OK) a->energy_failed_j = dp_units_energy(&s->units, k->now);
+    return status;
 }
 
 static dp_status approach(dp_panel *p, const dp_family *f, double t, known *k, dp_acceptance *a,
@@ -100,7 +110,7 @@ static dp_status approach(dp_panel *p, const dp_family *f, double t, known *k, d
         w.rule = rules[a->active];
     }
     a->checks = w.checks;
-    return status;
+    return status == DP_OK ? failed_energy(s, f, &w, k, a, err) : status;
 }
 
 dp_status dp_accept(dp_search *s, const dp_family *f, double t, dp_acceptance *a, dp_error *err) {
@@ -108,7 +118,6 @@ dp_status dp_accept(dp_search *s, const dp_family *f, double t, dp_acceptance *a
     known k = {dp_alloc(units, sizeof(double)), dp_alloc(units, sizeof(double)),
                dp_alloc(units, sizeof(double))};
     a->passed = false;
-    a->energy_failed_j = 0;
     dp_panel panel = {0};
     dp_status status = k.now && k.fail && k.above
                            ? dp_panel_open(&panel, s, err)

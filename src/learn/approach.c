@@ -43,6 +43,10 @@ void dp_approach_look(dp_approach *w, double t, double excess, bool whole) {
     if (excess > 1) {
         w->fail = fmax(w->fail, t);
         w->fail_excess = excess;
+        if (whole && t > w->whole_fail) {
+            w->whole_fail = t;
+            w->whole_fail_excess = excess;
+        }
         if (w->above > t) return;
         w->above = INFINITY; /* a part had looked better than all do */
     } else {
@@ -52,9 +56,18 @@ void dp_approach_look(dp_approach *w, double t, double excess, bool whole) {
     }
 }
 
+/* A part of the samples had looked worse below than a pass does that is not near: it is asked again. */
+static bool contradicts(const dp_approach *w) {
+    return w->certified && w->last == w->above && w->above_excess < w->rule.tight &&
+           w->limit * w->rule.close < w->fail && w->fail > w->whole_fail;
+}
+
 void dp_approach_forecast(dp_approach *w, double aim, double limit) {
     w->aim = aim;
     w->limit = limit;
+    if (!contradicts(w)) return;
+    w->fail = w->whole_fail;
+    w->fail_excess = w->whole_fail_excess;
 }
 
 void dp_approach_same(dp_approach *w, double t, bool failure) {

@@ -8,8 +8,9 @@
 #include "learn/gsl_errors.h"
 
 enum { MAX_EVALUATIONS = 16, MATCH_STEPS = 2 };
-/* A step of log t that needs no second one: what is left of it is a small part. */
-static const double near = 0.15;
+/* A step of log t that needs no second one: what is left of it is a small part. Acceptance of a drop begins with a short look, and need not
+ * begin so near. */
+static const double near[] = {[DP_DROP] = 0.7, [DP_RISE] = 0.15};
 /* Divergences that are compared with each other see the same draws. */
 #define MATCH_TRIAL 0x20000000U
 
@@ -155,7 +156,7 @@ dp_status dp_scale_diverge(dp_search *s, const dp_family *family, double target,
         status = divergence(s, s->k, &kl, err);
         if (status != DP_OK || !(kl > 0 && isfinite(kl))) continue;
         *t *= kl / target;
-        if (fabs(log(kl / target)) < near) break;
+        if (fabs(log(kl / target)) < near[s->criteria[0].quantity]) break;
     }
     *t = fmin(fmax(*t, low), high);
     return status;

@@ -20,19 +20,26 @@ dp_status dp_uniform_accept(dp_pipeline *p, double t, dp_error *err) {
     return DP_OK;
 }
 
+/* After a descent on labels, how far from the clean output: what acceptance has let pass, else what it is likely to. */
+static double target_divergence(const dp_pipeline *p) {
+    const dp_acceptance *learned = &p->learned;
+    double kl = p->has_learned && learned->passed ? learned->measure.kl.value : NAN;
+    return kl > 0 ? kl : dp_shape_likely_loss(&p->search);
+}
+
 dp_status dp_uniform_match(dp_pipeline *p, double guess, dp_error *err) {
     dp_family uniform = {NULL};
     dp_search *s = &p->search;
     double t = guess;
     dp_status status = dp_shape_by_labels(p)
-                           ? dp_scale_diverge(s, &uniform, dp_shape_likely_loss(s), &t, err)
+                           ? dp_scale_diverge(s, &uniform, target_divergence(p), &t, err)
                            : dp_scale_match(s, &uniform, p->learned.k, &t, err);
     return status == DP_OK ? dp_uniform_accept(p, t, err) : status;
 }
 
 double dp_uniform_guess(const dp_pipeline *p) {
     double loss = dp_units_loss(&p->search.units, p->learned.k), s = 0;
-    if (dp_shape_by_labels(p)) loss = dp_shape_likely_loss(&p->search);
+    if (dp_shape_by_labels(p)) loss = target_divergence(p);
     for (int i = 0; i < p->search.units.count; i++) s += p->search.units.s[i];
     return loss > 0 ? s / loss : 1;
 }

@@ -14,8 +14,9 @@
 #include "learn/refine/refine.h"
 #include "learn/refine/steps.h"
 
-/* Every sample is seen four times in all; of many samples so many a step are enough. */
-enum { STEPS = 60, EPOCHS = 4, MOST_BATCH = 64 };
+/* Every sample is seen about four times in all; of many samples so many a step are enough. Samples go in eights, so that threads and
+ * the engine's batches come out even. */
+enum { STEPS = 60, EPOCHS = 4, MOST_BATCH = 64, EIGHT = 8 };
 static const dp_stop usual = {.max_evaluations = STEPS};
 /* Of the first step, in log K; the steps' lengths follow half a cosine to 0. */
 static const double rate = 0.05;
@@ -49,11 +50,14 @@ static void take_step(void *context, dp_steps *steps) {
     dp_moments_place(&steps->moments, u, k);
 }
 
+static int64_t batch_size(int64_t samples) {
+    int64_t eights = (samples * EPOCHS / STEPS + EIGHT / 2) / EIGHT;
+    return eights < 1 ? EIGHT : eights * EIGHT < MOST_BATCH ? eights * EIGHT : MOST_BATCH;
+}
+
 dp_status dp_refine_stochastic(dp_search *s, double t, double *shape, dp_error *err) {
-    int64_t batch = (s->learn.samples * EPOCHS + STEPS - 1) / STEPS;
     dp_steps steps;
-    dp_status status =
-        dp_steps_open(&steps, s, batch < MOST_BATCH ? batch : MOST_BATCH, &usual, err);
+    dp_status status = dp_steps_open(&steps, s, batch_size(s->learn.samples), &usual, err);
     if (status == DP_OK) {
         dp_relax_at(&s->units, shape, t, steps.gradient);
         dp_moments_place(&steps.moments, &s->units, steps.gradient);
