@@ -3,7 +3,7 @@
 """What learning saves
 
 What `dynaprec learn` comes to for each network on each of the three accelerators, beside other ways to the same budget: 2 points of top-1, or
-0.05 nats of divergence for the language models, certified on the check set with 8 draws of the noise (4 on ResNet-50). Energies are attojoules a
+0.05 nats of divergence for the language models, certified on the check set with 8 draws of the noise. Energies are attojoules a
 multiply-accumulate, on the accelerator's own scale; the interval is from the dearest precision of the same shape that failed to the one that
 passed. *Passes* are forward passes over as many samples as there are to learn from (one with its reverse pass counts 3): those that
 found the shape, and all, with scaling, acceptance and uniform precision.
@@ -29,7 +29,6 @@ import pathlib
 import common
 
 TRIALS, UNMET, BUDGET = 8, 5, 4
-FEWER_TRIALS = {"resnet50": 4}
 DROP, LOSS = ("--max-drop", 2), ("--max-loss", 0.05)
 NETWORKS = {"dscnn": DROP, "resnet20": DROP, "resnet50": DROP, "mobilenetv2": DROP, "llama": LOSS, "charlstm": LOSS}
 NOISES = {"homodyne": "shot", "thermal": "thermal", "weight": "weight"}
@@ -82,7 +81,7 @@ def learn(name, noise, method, folder):
     if method == "16 samples":
         data = common.subset(network, "learn", 16, folder)
     found, status = common.dynaprec("learn", network.path, "--data", data, "--check", check, "--hardware", noise,
-                                    *NETWORKS[name], "--trials", FEWER_TRIALS.get(name, TRIALS), *options(name, method), *network.options(), "--cache", "none",
+                                    *NETWORKS[name], "--trials", TRIALS, *options(name, method), *network.options(), "--cache", "none",
                                     "-o", pathlib.Path(folder) / "schedule.yaml", allow=(BUDGET, UNMET))
     found.pop("layers", None)
     return found | {"exit": status}
