@@ -19,6 +19,9 @@ const char *dp_kernels_running(void);
 /** What OPENBLAS_CORETYPE should be on this processor; NULL: what runs is right for it. */
 const char *dp_kernels_wanted(void);
 
+/** Whether noisy passes multiply on AMX tiles: processor and system have them, and DYNAPREC_AMX is not "0" at the first question. */
+int dp_kernels_tiles(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -179,7 +179,8 @@ static int dispatch(char **words) {
         return DP_EXIT_USAGE;
     }
     if (strcmp(*words, "--version") == 0) {
-        printf("dynaprec %s\nOpenBLAS kernels: %s\n", DYNAPREC_VERSION, dp_kernels_running());
+        printf("dynaprec %s\nOpenBLAS kernels: %s\nAMX tiles: %s\n", DYNAPREC_VERSION,
+               dp_kernels_running(), dp_kernels_tiles() ? "for noisy passes" : "not used");
         return DP_EXIT_DONE;
     }
     bool help = strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0;

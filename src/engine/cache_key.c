@@ -73,6 +73,7 @@ void dp_cache_identify(const dp_engine *e, char hex[DP_SHA256_HEX]) {
     add_text(&sha, DYNAPREC_VERSION);
     add_text(&sha, DP_SOURCE_DIGEST);
     add_text(&sha, dp_gemm_kernels());
+    add_text(&sha, dp_gemm_tiles() ? "tiles" : "");
     dp_graph_digest(e->graph, &sha);
     add_conditioning(&sha, e->options.conditioning);
     add_hardware(&sha, e->hardware);

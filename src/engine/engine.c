@@ -354,6 +354,7 @@ static dp_status check_processes(const dp_engine *e, dp_error *err) {
     const dp_share_fact facts[] = {
         {"version", DYNAPREC_VERSION, DP_ECOMM},
         {"OpenBLAS kernels", dp_gemm_kernels(), DP_ECOMM},
+        {"AMX tiles", dp_gemm_tiles() ? "used" : "not used", DP_ECOMM},
         {"a model of digest", e->graph->sha256, DP_EFORMAT},
         {"hardware of digest", e->hardware->sha256, DP_EFORMAT},
         {"data of digest", e->options.example ? dp_dataset_sha256(e->options.example) : "",

@@ -7,8 +7,12 @@
 #include "engine/score.h"
 #include "engine/state.h"
 
-static const dp_hooks noise_hooks = {
+static const dp_hooks clean_hooks = {
     .operand = dp_noisy_operand, .state = dp_noisy_state, .forward = dp_noisy_forward};
+static const dp_hooks noise_hooks = {.rough = true,
+                                     .operand = dp_noisy_operand,
+                                     .state = dp_noisy_state,
+                                     .forward = dp_noisy_forward};
 
 /* Labels are one a row: [N] for one prediction a sample, [N,T] for T of them. */
 static dp_status check_labels(const dp_engine *e, const dp_dataset *data, dp_error *err) {
@@ -98,7 +102,7 @@ static dp_status run_reference(dp_engine *e, dp_reference *r, size_t logits, dp_
     collection c = {.reference = r, .engine = e, .logits = r->logits, .scores = r->scores};
     dp_pass pass = {
         .data = r->data,
-        .hooks = &noise_hooks,
+        .hooks = &clean_hooks,
         .trials = 1,
         .results = {{r->logits, logits * sizeof *r->logits}, {r->scores, sizeof *r->scores}},
         .batch = collect,

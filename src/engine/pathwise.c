@@ -139,12 +139,14 @@ static void read_weights(void *worker, int site, int k) {
     }
 }
 
-const dp_hooks dp_pathwise_hooks = {.operand = dp_noisy_operand,
+const dp_hooks dp_pathwise_hooks = {.rough = true,
+                                    .operand = dp_noisy_operand,
                                     .state = dp_noisy_state,
                                     .forward = dp_noisy_forward,
                                     .reverse = read_outputs,
                                     .norm_grads = true};
-const dp_hooks dp_pathwise_weight_hooks = {.operand = dp_noisy_operand,
+const dp_hooks dp_pathwise_weight_hooks = {.rough = true,
+                                           .operand = dp_noisy_operand,
                                            .state = dp_noisy_state,
                                            .forward = dp_noisy_forward,
                                            .reverse = read_outputs,

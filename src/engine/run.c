@@ -214,6 +214,7 @@ dp_status dp_run_forward(dp_run *run, const dp_hooks *hooks, dp_error *err) {
         step_call *call = &run->calls[s];
         if (call->view || call->taken) continue;
         if (call->n_sites) replace_operands(run, call);
+        call->args.rough = hooks->rough;
         call->args.grad_in = NULL;
         call->args.grad_out = NULL;
         dp_status status = call->args.node->op->forward(&call->args, err);
@@ -270,6 +271,7 @@ dp_status dp_run_reverse(dp_run *run, const dp_hooks *hooks, dp_error *err) {
         zero_first_touched(run, call, s);
         if (call->view) continue;
         if (call->n_sites) replace_operands(run, call);
+        call->args.rough = hooks->rough;
         call->args.grad_in = call->grad_in;
         call->args.grad_out = call->grad_out;
         clear_norm_grads(run, call);

@@ -227,8 +227,10 @@ static dp_status look(dp_engine *e, const dp_dataset *data, finding *found, dp_e
     int threads = dp_pool_threads(e->pool), groups = 0;
     survey s = {.engine = e};
     void *sums = NULL;
-    dp_hooks hooks = {
-        .operand = look_at_operand, .state = look_at_state, .forward = look_at_output};
+    dp_hooks hooks = {.rough = true,
+                      .operand = look_at_operand,
+                      .state = look_at_state,
+                      .forward = look_at_output};
     dp_pass pass = {.data = data,
                     .hooks = &hooks,
                     .trials = 1,

@@ -61,6 +61,10 @@ const char *dp_kernels_running(void) {
     return dp_gemm_kernels();
 }
 
+int dp_kernels_tiles(void) {
+    return dp_gemm_tiles();
+}
+
 const char *dp_kernels_wanted(void) {
     dp_processor here = dp_processor_here();
     return dp_kernels_choose(dp_gemm_kernels(), &here);

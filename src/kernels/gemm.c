@@ -2,11 +2,34 @@
 #include "kernels/gemm.h"
 
 #include <cblas.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/gemm_amx.h"
 
 char *openblas_get_corename(void);
 
+/* Decided once, before the first product. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool tiles;
+
+static void choose(void) {
+    const char *wish = getenv("DYNAPREC_AMX");
+    tiles = !(wish && strcmp(wish, "0") == 0) && dp_gemm_amx_permitted();
+}
+
+bool dp_gemm_tiles(void) {
+    pthread_once(&once, choose);
+    return tiles;
+}
+
 void dp_gemm_run(const dp_gemm *g) {
     if (g->m == 0 || g->n == 0) return;
+    if (!g->rough || !dp_gemm_tiles() || !dp_gemm_amx_run(g)) dp_gemm_blas(g);
+}
+
+void dp_gemm_blas(const dp_gemm *g) {
     /* for i, j: c[i][j] = sum over l of op(a)[i][l] * op(b)[l][j] + beta * c[i][j] */
     cblas_sgemm(CblasRowMajor, g->transpose_a ? CblasTrans : CblasNoTrans,
                 g->transpose_b ? CblasTrans : CblasNoTrans, (int)g->m, (int)g->n, (int)g->k, 1.0F,

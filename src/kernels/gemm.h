@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Matrix products. gemm.c is the only file that includes cblas.h (which cannot be included beside GSL's headers).
- * One BLAS thread: parallelism is over samples, where results do not depend on the number of threads.
+ * Matrix products: OpenBLAS's, and large rough ones on AMX tiles where the processor has them (gemm_amx.h). gemm.c is the only file that
+ * includes cblas.h (which cannot be included beside GSL's headers). One BLAS thread: parallelism is over samples, where results do not depend on the number of threads.
  */
 #ifndef DP_KERNELS_GEMM_H
 #define DP_KERNELS_GEMM_H
@@ -18,9 +18,16 @@ typedef struct dp_gemm {
     float beta;
     float *c;
     int64_t ldc;
+    bool rough; /* operands may be rounded to 2^-17 of themselves (gemm_amx.h) */
 } dp_gemm;
 
 void dp_gemm_run(const dp_gemm *g);
+
+/** The same by OpenBLAS, whatever there is. Shapes with m or n of 0 are not for it. */
+void dp_gemm_blas(const dp_gemm *g);
+
+/** Whether large products that may be rough run on AMX tiles: the processor and the system have them, and DYNAPREC_AMX is not 0. */
+bool dp_gemm_tiles(void);
 
 /** Make every product run on the calling thread. Call once before the first product. */
 void dp_gemm_single_thread(void);

@@ -31,6 +31,7 @@ typedef struct dp_op_args {
     size_t
         scratch_bytes; /* shape() sets it: the larger of what forward and, if `reverse`, adjoint need */
     bool reverse;      /* shape(): adjoint will run */
+    bool rough;        /* forward and adjoint: noise is far above what rough products are off by */
     void *
         state; /* state_bytes, 64-byte aligned: as forward left it when adjoint comes, which only reads it */
     size_t

@@ -46,15 +46,15 @@ static dp_status multiply(void *context, int task, int worker, dp_error *err) {
     size_t at = (size_t)worker * SIZE * SIZE;
     (void)task;
     (void)err;
-    dp_gemm_run(&(dp_gemm){.m = SIZE,
-                           .n = SIZE,
-                           .k = SIZE,
-                           .a = m->a + at,
-                           .b = m->b + at,
-                           .c = m->c + at,
-                           .lda = SIZE,
-                           .ldb = SIZE,
-                           .ldc = SIZE});
+    dp_gemm_blas(&(dp_gemm){.m = SIZE,
+                            .n = SIZE,
+                            .k = SIZE,
+                            .a = m->a + at,
+                            .b = m->b + at,
+                            .c = m->c + at,
+                            .lda = SIZE,
+                            .ldb = SIZE,
+                            .ldc = SIZE});
     return DP_OK;
 }
 

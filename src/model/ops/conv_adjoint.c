@@ -69,7 +69,8 @@ static void weight_gradient(const dp_op_args *a, const dp_conv *g, dp_conv_place
     for (int64_t row = 0; row < all; row += step) {
         int64_t rows = all - row < step ? all - row : step, width = rows * dp_conv_width(g);
         if (!direct) dp_conv_columns(g, x, dp_conv_part_rows(g, row, rows), ws.columns);
-        dp_gemm_run(&(dp_gemm){.m = channels,
+        dp_gemm_run(&(dp_gemm){.rough = a->rough,
+                               .m = channels,
                                .n = depth,
                                .k = width,
                                .transpose_b = true,
@@ -122,7 +123,8 @@ static void add_inputs(const dp_op_args *a, const dp_conv *g, dp_conv_place at, 
     int64_t all = dp_conv_rows(g);
     for (int64_t row = 0; row < all; row += step) {
         int64_t rows = all - row < step ? all - row : step, width = rows * dp_conv_width(g);
-        dp_gemm_run(&(dp_gemm){.m = depth,
+        dp_gemm_run(&(dp_gemm){.rough = a->rough,
+                               .m = depth,
                                .n = width,
                                .k = channels,
                                .transpose_a = true,

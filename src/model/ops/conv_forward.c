@@ -114,7 +114,8 @@ static void multiply(const dp_op_args *a, const dp_conv *g, const cut *c, const 
     for (int64_t first = 0, n; first == 0 || first < all; first += n) { /* once if there are none */
         n = all - first < c->channels ? all - first : c->channels;
         if (!c->direct) take_columns(a, g, p, first, n, columns);
-        dp_gemm_run(&(dp_gemm){.m = channels,
+        dp_gemm_run(&(dp_gemm){.rough = a->rough,
+                               .m = channels,
                                .n = p->width,
                                .k = n * taps,
                                .a = w + first * taps,

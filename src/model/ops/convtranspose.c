@@ -141,7 +141,8 @@ static void take_norms(const dp_op_args *a, const dp_conv *g, place at, const wo
 static void scatter_block(const dp_op_args *a, const dp_conv *g, place at, const workspace *ws,
                           block b) {
     int64_t depth = dp_conv_depth(g);
-    dp_gemm_run(&(dp_gemm){.m = depth,
+    dp_gemm_run(&(dp_gemm){.rough = a->rough,
+                           .m = depth,
                            .n = b.width,
                            .k = group_inputs(g),
                            .transpose_a = true,
@@ -186,7 +187,8 @@ static dp_status convtranspose_forward(const dp_op_args *a, dp_error *err) {
 static void add_weights(const dp_op_args *a, const dp_conv *g, place at, const workspace *ws,
                         block b, float *to) {
     int64_t depth = dp_conv_depth(g);
-    dp_gemm_run(&(dp_gemm){.m = group_inputs(g),
+    dp_gemm_run(&(dp_gemm){.rough = a->rough,
+                           .m = group_inputs(g),
                            .n = depth,
                            .k = b.width,
                            .a = (const float *)a->in[0]->data + input_at(g, at) +
@@ -203,7 +205,8 @@ static void add_weights(const dp_op_args *a, const dp_conv *g, place at, const w
 /* gx [C, width] += W [C, D] columns [D, width] */
 static void add_inputs(const dp_op_args *a, const dp_conv *g, place at, const workspace *ws,
                        block b) {
-    dp_gemm_run(&(dp_gemm){.m = group_inputs(g),
+    dp_gemm_run(&(dp_gemm){.rough = a->rough,
+                           .m = group_inputs(g),
                            .n = b.width,
                            .k = dp_conv_depth(g),
                            .a = (const float *)a->in[1]->data + weights_at(g, at.group),

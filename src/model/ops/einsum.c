@@ -240,7 +240,8 @@ static const double *gradient_norms(const dp_op_args *a, const contraction *c, c
                                     block b) {
     if (!a->port->weight_grads || c->kind != WEIGHTS) return NULL;
     int64_t n = c->columns.size, depth = c->depth.size, row = b.matrix * c->rows.size + b.first;
-    dp_gemm_run(&(dp_gemm){.m = n,
+    dp_gemm_run(&(dp_gemm){.rough = a->rough,
+                           .m = n,
                            .n = depth,
                            .k = b.rows,
                            .transpose_a = true,
@@ -300,11 +301,12 @@ static void show(const dp_op_args *a, const contraction *c, const workspace *ws,
 
 /* ---- forward ---- */
 
-static void multiply(const contraction *c, const workspace *ws) {
+static void multiply(const dp_op_args *a, const contraction *c, const workspace *ws) {
     int64_t m = c->rows.size, n = c->columns.size, depth = c->depth.size;
     if (depth == 0) memset(ws->product, 0, (size_t)(c->batch.size * m * n) * sizeof(float));
     for (int64_t i = 0; depth > 0 && i < c->batch.size; i++)
-        dp_gemm_run(&(dp_gemm){.m = m,
+        dp_gemm_run(&(dp_gemm){.rough = a->rough,
+                               .m = m,
                                .n = n,
                                .k = depth,
                                .a = ws->left + i * m * depth,
@@ -344,7 +346,7 @@ static dp_status einsum_forward(const dp_op_args *a, dp_error *err) {
     gather_operand(a, &c, c.left, ws.left);
     gather_operand(a, &c, c.right, ws.right);
     take_norms(a, &c, &ws);
-    multiply(&c, &ws);
+    multiply(a, &c, &ws);
     show(a, &c, &ws, false);
     dp_walk out = output_walk(a, &c), w = dp_walk_back(&out);
     dp_walk_copy(&w, ws.product, a->out[0]->data, sizeof(float));
@@ -354,11 +356,13 @@ static dp_status einsum_forward(const dp_op_args *a, dp_error *err) {
 /* ---- adjoint ---- */
 
 /* Left: g [rows, columns] right;  right: g' left. */
-static void operand_gradient(const contraction *c, const workspace *ws, int operand) {
+static void operand_gradient(const dp_op_args *a, const contraction *c, const workspace *ws,
+                             int operand) {
     int64_t m = c->rows.size, n = c->columns.size, depth = c->depth.size;
     bool left = operand == c->left;
     for (int64_t i = 0; i < c->batch.size; i++) {
-        dp_gemm g = {.m = left ? m : n,
+        dp_gemm g = {.rough = a->rough,
+                     .m = left ? m : n,
                      .n = depth,
                      .k = left ? n : m,
                      .transpose_a = !left,
@@ -392,7 +396,7 @@ static void add_gradient(const dp_op_args *a, const contraction *c, const worksp
     float *grad = dp_grad_in(a, operand);
     if (!grad) return;
     gather_operand(a, c, 1 - operand, operand == c->left ? ws->right : ws->left);
-    operand_gradient(c, ws, operand);
+    operand_gradient(a, c, ws, operand);
     add_norms(a, c, ws, operand);
     dp_walk to = operand_walk(a, c, operand), w = dp_walk_back(&to);
     dp_walk_add(&w, ws->gradient, grad);

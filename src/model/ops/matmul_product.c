@@ -123,7 +123,8 @@ static const double *gradient_norms(const dp_op_args *a, const dp_matmul *p, con
     double *norm2 = a->scratch;
     float *w = (float *)(norm2 + channels);
     const float *x = operand(a, p, right ? 0 : 1, index);
-    dp_gemm g = {.m = channels, .n = depth, .c = w, .ldc = depth, .a = gy, .lda = p->n};
+    dp_gemm g = {
+        .rough = a->rough, .m = channels, .n = depth, .c = w, .ldc = depth, .a = gy, .lda = p->n};
     if (right) { /* [N, rows] [rows, D] */
         g.k = rows;
         g.transpose_a = true;
@@ -170,7 +171,8 @@ static void show(const dp_op_args *a, const dp_matmul *p, float *y, bool gradien
 static void multiply(const dp_op_args *a, const dp_matmul *p) {
     float *y = a->out[0]->data;
     for (int64_t i = 0; i < p->batch; i++)
-        dp_gemm_run(&(dp_gemm){.m = p->m,
+        dp_gemm_run(&(dp_gemm){.rough = a->rough,
+                               .m = p->m,
                                .n = p->n,
                                .k = p->depth,
                                .transpose_a = p->transpose[0],
@@ -197,7 +199,7 @@ dp_status dp_matmul_forward(const dp_op_args *a, dp_error *err) {
 static void adjoint_left(const dp_op_args *a, const dp_matmul *p, int64_t i, const float *gy) {
     const float *b = operand(a, p, 1, i);
     int64_t ldb = p->transpose[1] ? p->depth : p->n;
-    dp_gemm g = {.m = p->m, .n = p->depth, .k = p->n, .beta = 1.0F};
+    dp_gemm g = {.rough = a->rough, .m = p->m, .n = p->depth, .k = p->n, .beta = 1.0F};
     g.c = (float *)a->grad_in[0]->data + matrix_offset(p, 0, i);
     if (p->transpose[0]) { /* stored [D, M]: op(B) gC^T */
         g.m = p->depth;
@@ -223,7 +225,7 @@ static void adjoint_left(const dp_op_args *a, const dp_matmul *p, int64_t i, con
 static void adjoint_right(const dp_op_args *a, const dp_matmul *p, int64_t i, const float *gy) {
     const float *x = operand(a, p, 0, i);
     int64_t ldx = p->transpose[0] ? p->m : p->depth;
-    dp_gemm g = {.m = p->depth, .n = p->n, .k = p->m, .beta = 1.0F};
+    dp_gemm g = {.rough = a->rough, .m = p->depth, .n = p->n, .k = p->m, .beta = 1.0F};
     g.c = (float *)a->grad_in[1]->data + matrix_offset(p, 1, i);
     if (p->transpose[1]) { /* stored [N, D]: gC^T op(A) */
         g.m = p->n;

@@ -24,7 +24,8 @@ static void start_states(const dp_recurrence *p, const float *from, float *to) {
 static void through_recurrent(const dp_recurrence *p, int part, float *grad) {
     const dp_recurrent *r = &p->r;
     int64_t hidden = r->hidden, first = r->cell->first[part] * hidden;
-    dp_gemm_run(&(dp_gemm){.m = r->rows,
+    dp_gemm_run(&(dp_gemm){.rough = p->a->rough,
+                           .m = r->rows,
                            .n = hidden,
                            .k = r->cell->first[part + 1] * hidden - first,
                            .a = p->g_step_r + first,
@@ -147,7 +148,8 @@ static void weight_gradient(const dp_recurrence *p, const dp_recurrence_block *b
     const dp_recurrent *r = &p->r;
     operand x = operand_of(p, b->slot, b->row);
     int64_t first = first_of(p, b), end = end_of(p, b);
-    dp_gemm_run(&(dp_gemm){.m = end - first,
+    dp_gemm_run(&(dp_gemm){.rough = p->a->rough,
+                           .m = end - first,
                            .n = x.depth,
                            .k = r->steps,
                            .transpose_a = true,
@@ -198,7 +200,8 @@ static void finish_inputs(const dp_recurrence *p) {
     const dp_recurrent *r = &p->r;
     float *gx = dp_grad_in(p->a, DP_IN_X), *gb = gradient_in(p, DP_IN_B, 2 * r->width);
     for (int64_t row = 0; gx && row < r->rows; row++)
-        dp_gemm_run(&(dp_gemm){.m = r->steps,
+        dp_gemm_run(&(dp_gemm){.rough = p->a->rough,
+                               .m = r->steps,
                                .n = r->inputs,
                                .k = r->width,
                                .a = p->gz + row * r->steps * r->width,

@@ -17,7 +17,8 @@ static void input_product(const dp_recurrence *p) {
         float *z = p->z + place(p, row, 0) * r->width,
               *x2 = dp_recurrence_norms(p, DP_SLOT_INPUT, 0, row);
         for (int64_t t = 0; x2 && t < r->steps; t++) x2[t] = norm2_of(x + t * x_step(p), r->inputs);
-        dp_gemm_run(&(dp_gemm){.m = r->steps,
+        dp_gemm_run(&(dp_gemm){.rough = p->a->rough,
+                               .m = r->steps,
                                .n = r->width,
                                .k = r->inputs,
                                .a = x,
@@ -39,7 +40,8 @@ static void recurrent_product(const dp_recurrence *p, int part, int64_t step) {
     const dp_site_port *port = p->a->port;
     if (port && port->operand)
         port->operand(port->self, DP_SLOT_RECURRENT, p->operand, r->rows * hidden);
-    dp_gemm_run(&(dp_gemm){.m = r->rows,
+    dp_gemm_run(&(dp_gemm){.rough = p->a->rough,
+                           .m = r->rows,
                            .n = r->cell->first[part + 1] * hidden - first,
                            .k = hidden,
                            .a = p->operand,

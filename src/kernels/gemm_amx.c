@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A product is cut into blocks of at most WIDTH columns and DEPTH of the depth, whose right operand is taken apart and packed once, and these
+ * into panels of 32 rows. The innermost piece is 32 x 32 outputs: four tiles of sums, and for each step of 32 along the depth eight
+ * tiles of operands. Rows and columns that are missing are zeros.
+ */
+#include "kernels/gemm_amx.h"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__has_include)
+#if __has_include(<amxbf16intrin.h>)
+#define HAS_AMX
+#endif
+#endif
+
+#ifdef HAS_AMX
+
+#include <cpuid.h>
+#include <immintrin.h>
+#include <stdalign.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
+
+enum { TILE = 16, STEP = 32, PANEL = 32, DEPTH = 256, WIDTH = 384, STEPS = DEPTH / STEP };
+/* Bytes of a tile; of both tiles, in both parts, that a panel has of a step. */
+enum { TILE_BYTES = 1024, STEP_BYTES = 4 * TILE_BYTES };
+/* Fewer multiplications than these are done sooner without. */
+static const double least_work = 1 << 18;
+
+/* ---- whether ---- */
+
+/* Linux lets a process that asks for it use tiles: ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA. */
+enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+
+static bool processor_has_tiles(void) {
+    unsigned a, b, c, d, amx_bf16 = 1U << 22, amx_tile = 1U << 24, avx512_bf16 = 1U << 5;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & amx_bf16) || !(d & amx_tile))
+        return false;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & avx512_bf16)) return false;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
+bool dp_gemm_amx_permitted(void) {
+    return processor_has_tiles() && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+/* ---- taking operands apart ---- */
+
+typedef struct parts {
+    __m512i high, low;
+} parts;
+
+/* 32 floats x as high + low, pairs of neighbours or, with `pairs`, x0[i] beside x1[i]. */
+AMX static inline parts split(__m512 x0, __m512 x1, bool pairs) {
+    const __m512i order =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    __m512i high = (__m512i)_mm512_cvtne2ps_pbh(x1, x0);
+    __m512 h0 = _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(high)), 16));
+    __m512 h1 = _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(high, 1)), 16));
+    __m512 l0 = _mm512_sub_ps(x0, h0), l1 = _mm512_sub_ps(x1, h1);
+    __m512i low = (__m512i)_mm512_cvtne2ps_pbh(l1, l0);
+    if (pairs) {
+        high = _mm512_permutexvar_epi16(order, high);
+        low = _mm512_permutexvar_epi16(order, low);
+    }
+    return (parts){high, low};
+}
+
+static inline __mmask16 first(int64_t count) {
+    return count >= TILE ? 0xffff : count <= 0 ? 0 : (__mmask16)((1U << count) - 1);
+}
+
+/* Row i of a tile, or column i. */
+AMX static inline void place(parts p, int i, bool column, char *to) {
+    char *low = to + 2 * TILE_BYTES;
+    if (column) {
+        const __m512i rows = _mm512_set_epi32(240, 224, 208, 192, 176, 160, 144, 128, 112, 96, 80,
+                                              64, 48, 32, 16, 0);
+        _mm512_i32scatter_epi32(to + 4 * i, rows, p.high, 4);
+        _mm512_i32scatter_epi32(low + 4 * i, rows, p.low, 4);
+    } else {
+        _mm512_store_si512(to + 64 * i, p.high);
+        _mm512_store_si512(low + 64 * i, p.low);
+    }
+}
+
+/* What a tile is made of: `lines` lines along the depth, or `width` columns of lines across it, and `depth` of the depth. */
+typedef struct piece {
+    const float *x;
+    int64_t ld, width, depth;
+} piece;
+
+/* Lines along the depth: each becomes a row of the left operand's tile, a column of the right one's. */
+AMX static void pack_along(piece p, bool column, char *to) {
+    __mmask16 m0 = first(p.depth), m1 = first(p.depth - TILE);
+    for (int i = 0; i < TILE; i++) {
+        parts line = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+        if (i < p.width) {
+            const float *x = p.x + i * p.ld;
+            __m512 rest = m1 ? _mm512_maskz_loadu_ps(m1, x + TILE) : _mm512_setzero_ps();
+            line = split(_mm512_maskz_loadu_ps(m0, x), rest, false);
+        }
+        place(line, i, column, to);
+    }
+}
+
+/* Lines across the depth: two of them become a row of the right operand's tile, a column of the left one's. */
+AMX static void pack_across(piece p, bool column, char *to) {
+    __mmask16 m = first(p.width);
+    for (int i = 0; i < TILE; i++) {
+        __m512 even = _mm512_setzero_ps(), odd = even;
+        if (m && 2 * i < p.depth) even = _mm512_maskz_loadu_ps(m, p.x + 2 * i * p.ld);
+        if (m && 2 * i + 1 < p.depth) odd = _mm512_maskz_loadu_ps(m, p.x + (2 * i + 1) * p.ld);
+        place(split(even, odd, true), i, column, to);
+    }
+}
+
+/* 32 rows of the left operand, or columns of the right one: for each step the tiles high, high, low, low. */
+AMX static void pack_panel(piece all, bool across, bool right, char *to) {
+    for (int64_t k = 0; k < all.depth; k += STEP, to += STEP_BYTES)
+        for (int64_t half = 0; half < 2; half++) {
+            int64_t at = half * TILE, left = all.width - at;
+            piece p = {all.x, all.ld, left > 0 ? left : 0, all.depth - k};
+            if (left > 0) p.x += across ? k * all.ld + at : at * all.ld + k;
+            if (across)
+                pack_across(p, !right, to + half * TILE_BYTES);
+            else
+                pack_along(p, right, to + half * TILE_BYTES);
+        }
+}
+
+/* ---- multiplying ---- */
+
+typedef struct tile_config {
+    alignas(64) uint8_t palette;
+    uint8_t start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} tile_config;
+
+AMX static void configure(void) {
+    tile_config c = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        c.row_bytes[i] = 64;
+        c.rows[i] = TILE;
+    }
+    _tile_loadconfig(&c);
+}
+
+AMX static void multiply_panels(const char *a, const char *b, int64_t steps, bool add, float *c,
+                                int64_t ldc) {
+    int64_t stride = ldc * 4;
+    if (add) {
+        _tile_loadd(0, c, stride);
+        _tile_loadd(1, c + TILE, stride);
+        _tile_loadd(2, c + TILE * ldc, stride);
+        _tile_loadd(3, c + TILE * ldc + TILE, stride);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t s = 0; s < steps; s++, a += STEP_BYTES, b += STEP_BYTES) {
+        _tile_loadd(4, a, 64);
+        _tile_loadd(6, b + 2 * TILE_BYTES, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, b + 3 * TILE_BYTES, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, a + TILE_BYTES, 64);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        _tile_loadd(6, b, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, b + TILE_BYTES, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(4, a + 2 * TILE_BYTES, 64);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        _tile_loadd(5, a + 3 * TILE_BYTES, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, stride);
+    _tile_stored(1, c + TILE, stride);
+    _tile_stored(2, c + TILE * ldc, stride);
+    _tile_stored(3, c + TILE * ldc + TILE, stride);
+}
+
+/* Outputs that are fewer than 32 x 32 go through a buffer. */
+AMX static void multiply_edge(const char *a, const char *b, int64_t steps, bool add, float *c,
+                              int64_t ldc, int64_t rows, int64_t columns) {
+    alignas(64) float sums[PANEL * PANEL];
+    for (int64_t i = 0; add && i < rows; i++)
+        memcpy(sums + i * PANEL, c + i * ldc, (size_t)columns * sizeof *c);
+    multiply_panels(a, b, steps, add, sums, PANEL);
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(c + i * ldc, sums + i * PANEL, (size_t)columns * sizeof *c);
+}
+
+static int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Columns column .. + columns, and depth k .. + depth. */
+AMX static void multiply_block(const dp_gemm *g, int64_t column, int64_t columns, int64_t k,
+                               int64_t depth) {
+    alignas(64) char right[WIDTH / PANEL * STEPS * STEP_BYTES], left[STEPS * STEP_BYTES];
+    int64_t steps = (depth + STEP - 1) / STEP;
+    bool add = k > 0 || g->beta != 0;
+    for (int64_t j = 0; j < columns; j += PANEL) {
+        const float *b =
+            g->transpose_b ? g->b + (column + j) * g->ldb + k : g->b + k * g->ldb + column + j;
+        pack_panel((piece){b, g->ldb, min64(PANEL, columns - j), depth}, !g->transpose_b, true,
+                   right + j / PANEL * STEPS * STEP_BYTES);
+    }
+    for (int64_t i = 0; i < g->m; i += PANEL) {
+        const float *a = g->transpose_a ? g->a + k * g->lda + i : g->a + i * g->lda + k;
+        int64_t rows = min64(PANEL, g->m - i);
+        pack_panel((piece){a, g->lda, rows, depth}, g->transpose_a, false, left);
+        for (int64_t j = 0; j < columns; j += PANEL) {
+            const char *b = right + j / PANEL * STEPS * STEP_BYTES;
+            float *c = g->c + i * g->ldc + column + j;
+            if (rows == PANEL && columns - j >= PANEL)
+                multiply_panels(left, b, steps, add, c, g->ldc);
+            else
+                multiply_edge(left, b, steps, add, c, g->ldc, rows, min64(PANEL, columns - j));
+        }
+    }
+}
+
+/* In parts of at most `most`, alike as far as can be, in whole units. */
+static int64_t even_part(int64_t count, int64_t most, int64_t unit) {
+    int64_t blocks = (count + most - 1) / most, each = (count + blocks - 1) / blocks;
+    return (each + unit - 1) / unit * unit;
+}
+
+AMX bool dp_gemm_amx_run(const dp_gemm *g) {
+    if (g->m < TILE || g->n < TILE || g->k < STEP || (g->beta != 0 && g->beta != 1)) return false;
+    if ((double)g->m * (double)g->n * (double)g->k < least_work) return false;
+    int64_t width = even_part(g->n, WIDTH, PANEL), depth = even_part(g->k, DEPTH, STEP);
+    configure();
+    for (int64_t column = 0; column < g->n; column += width)
+        for (int64_t k = 0; k < g->k; k += depth)
+            multiply_block(g, column, min64(width, g->n - column), k, min64(depth, g->k - k));
+    _tile_release();
+    return true;
+}
+#else
+
+bool dp_gemm_amx_permitted(void) {
+    return false;
+}
+
+bool dp_gemm_amx_run(const dp_gemm *g) {
+    (void)g;
+    return false;
+}
+
+#endif

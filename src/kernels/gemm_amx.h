@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Large products on the tiles of AMX (Intel, from Sapphire Rapids on), which multiply bfloat16 and add in float32.
+ *
+ * A float is the sum of two bfloat16 and a rest of at most 2^-17 of it, x = h + l + r, so that
+ *
+ *     x y = h h' + h l' + l h' + O(2^-16) x y
+ *
+ * takes three products of tiles, at about 16 times the speed of float32 each. Rounding errors of a dot product are random: outputs are off by a
+ * few millionths of the largest. Where an operand is not finite, the output is not finite, and may be NaN in place of infinite.
+ * Source  N. J. Higham, T. Mary, "Mixed precision algorithms in numerical linear algebra", Acta Numerica 31, 2022, section 13;
+ *         Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18.
+ */
+#ifndef DP_KERNELS_GEMM_AMX_H
+#define DP_KERNELS_GEMM_AMX_H
+
+#include "kernels/gemm.h"
+
+/** Whether processor and system have tiles; asks the system for them. */
+bool dp_gemm_amx_permitted(void);
+
+/** The product, if it is of a kind that tiles are good at; false: nothing was done. Only where they are permitted. */
+bool dp_gemm_amx_run(const dp_gemm *g);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Rough products: within what they may be off by, on tiles where there are any, and by OpenBLAS elsewhere. */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "kernels/gemm.h"
+#include "kernels/gemm_amx.h"
+#include "suites.h"
+
+enum {
+    GAP = 5
+}; /* between the rows of a stored matrix, where nothing is to be read into sums or written */
+
+static float *random_floats(int64_t count, unsigned *state) {
+    float *x = dp_alloc((size_t)count, sizeof *x);
+    for (int64_t i = 0; i < count; i++) {
+        *state = *state * 1664525U + 1013904223U;
+        x[i] = (float)(*state >> 8) / (float)(1 << 23) - 1;
+    }
+    return x;
+}
+
+/* m, n, k: whole panels and blocks; one more and one less; less than is worth a tile; several blocks each way. */
+static const int64_t shapes[][3] = {{64, 64, 256}, {65, 97, 129}, {95, 63, 287}, {33, 770, 31},
+                                    {31, 49, 600}, {4, 100, 900}, {40, 800, 80}, {16, 16, 2048}};
+enum { SHAPES = sizeof shapes / sizeof *shapes, WAYS = 8 };
+
+static dp_gemm product(int which, unsigned *state) {
+    int64_t m = shapes[which / WAYS][0], n = shapes[which / WAYS][1], k = shapes[which / WAYS][2];
+    bool ta = which & 1, tb = which & 2, add = which & 4;
+    dp_gemm g = {
+        .m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb, .beta = add, .rough = true};
+    g.lda = (ta ? m : k) + GAP;
+    g.ldb = (tb ? k : n) + GAP;
+    g.ldc = n + GAP;
+    g.a = random_floats((ta ? k : m) * g.lda, state);
+    g.b = random_floats((tb ? n : k) * g.ldb, state);
+    g.c = random_floats(m * g.ldc, state);
+    return g;
+}
+
+static void release(dp_gemm *g) {
+    dp_free((void *)g->a);
+    dp_free((void *)g->b);
+    dp_free(g->c);
+}
+
+static void check_product(const dp_gemm *g, const float *before, double off) {
+    for (int64_t i = 0; i < g->m; i++)
+        for (int64_t j = 0; j < g->n + GAP; j++) {
+            double was = (double)before[i * g->ldc + j], found = (double)g->c[i * g->ldc + j];
+            if (j >= g->n) {
+                ck_assert_double_eq(found, was);
+                continue;
+            }
+            double sum = g->beta != 0 ? was : 0, size = fabs(sum);
+            for (int64_t l = 0; l < g->k; l++) {
+                double a = (double)(g->transpose_a ? g->a[l * g->lda + i] : g->a[i * g->lda + l]);
+                double b = (double)(g->transpose_b ? g->b[j * g->ldb + l] : g->b[l * g->ldb + j]);
+                sum += a * b;
+                size += fabs(a * b);
+            }
+            ck_assert_msg(fabs(found - sum) <= off * size, "[%d,%d] is %.9g, not %.9g", (int)i,
+                          (int)j, found, sum);
+        }
+}
+
+/* Each product of two floats is off by 3 * 2^-17 at most, and their sum in float32 by less than as much again. */
+START_TEST(rough_products_are_near) {
+    unsigned state = 7U + (unsigned)_i;
+    dp_gemm g = product(_i, &state);
+    size_t bytes = (size_t)(g.m * g.ldc) * sizeof(float);
+    float *before = dp_alloc(bytes, 1);
+    memcpy(before, g.c, bytes);
+    dp_gemm_run(&g);
+    check_product(&g, before, ldexp(6, -17));
+    dp_free(before);
+    release(&g);
+}
+END_TEST
+
+/* What does not say that it may be rough has OpenBLAS's bits; so have all where there are no tiles. */
+START_TEST(other_products_are_those_of_openblas) {
+    unsigned state = 3;
+    for (int rough = 0; rough < 2; rough++) {
+        dp_gemm g = product(0, &state);
+        g.rough = rough;
+        g.beta = 0;
+        size_t bytes = (size_t)(g.m * g.ldc) * sizeof(float);
+        float *other = dp_alloc(bytes, 1);
+        memcpy(other, g.c, bytes);
+        dp_gemm blas = g;
+        blas.c = other;
+        dp_gemm_run(&g);
+        dp_gemm_blas(&blas);
+        bool same = memcmp(g.c, other, bytes) == 0;
+        ck_assert_int_eq(same, !rough || !dp_gemm_tiles());
+        dp_free(other);
+        release(&g);
+    }
+}
+END_TEST
+
+/* What has overflowed does not spread to other rows, nor get lost in its own. */
+START_TEST(infinities_stay_in_their_rows) {
+    unsigned state = 5;
+    dp_gemm g = product(0, &state);
+    float *a = (float *)g.a;
+    a[3 * g.lda + 17] = INFINITY;
+    a[40 * g.lda + 200] = NAN;
+    dp_gemm_run(&g);
+    for (int64_t i = 0; i < g.m; i++)
+        for (int64_t j = 0; j < g.n; j++)
+            ck_assert_int_eq(isfinite(g.c[i * g.ldc + j]) != 0, i != 3 && i != 40);
+    release(&g);
+}
+END_TEST
+
+Suite *test_gemm_amx_suite(void) {
+    Suite *suite = suite_create("rough products");
+    TCase *tests = tcase_create("rough products");
+    tcase_add_loop_test(tests, rough_products_are_near, 0, SHAPES * WAYS);
+    tcase_add_test(tests, other_products_are_those_of_openblas);
+    tcase_add_test(tests, infinities_stay_in_their_rows);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
