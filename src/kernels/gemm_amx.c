@@ -76,18 +76,41 @@ static inline __mmask16 first(int64_t count) {
     return count >= TILE ? 0xffff : count <= 0 ? 0 : (__mmask16)((1U << count) - 1);
 }
 
-/* Row i of a tile, or column i. */
-AMX static inline void place(parts p, int i, bool column, char *to) {
-    char *low = to + 2 * TILE_BYTES;
-    if (column) {
-        const __m512i rows = _mm512_set_epi32(240, 224, 208, 192, 176, 160, 144, 128, 112, 96, 80,
-                                              64, 48, 32, 16, 0);
-        _mm512_i32scatter_epi32(to + 4 * i, rows, p.high, 4);
-        _mm512_i32scatter_epi32(low + 4 * i, rows, p.low, 4);
-    } else {
-        _mm512_store_si512(to + 64 * i, p.high);
-        _mm512_store_si512(low + 64 * i, p.low);
+/* x[i][j] and x[j][i] change places: pairs of rows by 1, 2, 4 and 8 lanes. */
+AMX static inline void transpose(__m512i x[TILE]) {
+    __m512i y[TILE];
+    for (int i = 0; i < TILE; i += 2) {
+        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
     }
+    for (int i = 0; i < TILE; i += 4)
+        for (int j = 0; j < 2; j++) {
+            x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + 2 + j]);
+            x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + 2 + j]);
+        }
+    for (int i = 0; i < TILE; i += 8)
+        for (int j = 0; j < 4; j++) {
+            y[i + j] = _mm512_shuffle_i32x4(x[i + j], x[i + 4 + j], 0x88);
+            y[i + 4 + j] = _mm512_shuffle_i32x4(x[i + j], x[i + 4 + j], 0xdd);
+        }
+    for (int j = 0; j < 8; j++) {
+        x[j] = _mm512_shuffle_i32x4(y[j], y[8 + j], 0x88);
+        x[8 + j] = _mm512_shuffle_i32x4(y[j], y[8 + j], 0xdd);
+    }
+}
+
+/* Row i of both parts of a tile. */
+AMX static inline void store(parts line, int i, char *to) {
+    _mm512_store_si512(to + 64 * i, line.high);
+    _mm512_store_si512(to + 2 * TILE_BYTES + 64 * i, line.low);
+}
+
+/* What has been stored as rows becomes columns. */
+AMX static void turn(char *tile) {
+    __m512i x[TILE];
+    for (int i = 0; i < TILE; i++) x[i] = _mm512_load_si512(tile + 64 * i);
+    transpose(x);
+    for (int i = 0; i < TILE; i++) _mm512_store_si512(tile + 64 * i, x[i]);
 }
 
 /* What a tile is made of: `lines` lines along the depth, or `width` columns of lines across it, and `depth` of the depth. */
@@ -97,28 +120,32 @@ typedef struct piece {
 } piece;
 
 /* Lines along the depth: each becomes a row of the left operand's tile, a column of the right one's. */
-AMX static void pack_along(piece p, bool column, char *to) {
+AMX static void pack_along(piece p, bool columns, char *to) {
     __mmask16 m0 = first(p.depth), m1 = first(p.depth - TILE);
     for (int i = 0; i < TILE; i++) {
-        parts line = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-        if (i < p.width) {
-            const float *x = p.x + i * p.ld;
-            __m512 rest = m1 ? _mm512_maskz_loadu_ps(m1, x + TILE) : _mm512_setzero_ps();
-            line = split(_mm512_maskz_loadu_ps(m0, x), rest, false);
-        }
-        place(line, i, column, to);
+        const float *x = i < p.width ? p.x + i * p.ld : p.x;
+        __m512 head = _mm512_setzero_ps(), rest = head;
+        if (i < p.width) head = _mm512_maskz_loadu_ps(m0, x);
+        if (i < p.width && m1) rest = _mm512_maskz_loadu_ps(m1, x + TILE);
+        store(split(head, rest, false), i, to);
     }
+    if (!columns) return;
+    turn(to);
+    turn(to + 2 * TILE_BYTES);
 }
 
 /* Lines across the depth: two of them become a row of the right operand's tile, a column of the left one's. */
-AMX static void pack_across(piece p, bool column, char *to) {
+AMX static void pack_across(piece p, bool columns, char *to) {
     __mmask16 m = first(p.width);
     for (int i = 0; i < TILE; i++) {
         __m512 even = _mm512_setzero_ps(), odd = even;
         if (m && 2 * i < p.depth) even = _mm512_maskz_loadu_ps(m, p.x + 2 * i * p.ld);
         if (m && 2 * i + 1 < p.depth) odd = _mm512_maskz_loadu_ps(m, p.x + (2 * i + 1) * p.ld);
-        place(split(even, odd, true), i, column, to);
+        store(split(even, odd, true), i, to);
     }
+    if (!columns) return;
+    turn(to);
+    turn(to + 2 * TILE_BYTES);
 }
 
 /* 32 rows of the left operand, or columns of the right one: for each step the tiles high, high, low, low. */
