@@ -73,10 +73,11 @@ AMX static inline parts split(__m512 x0, __m512 x1, bool pairs) {
 }
 
 static inline __mmask16 first(int64_t count) {
-    return count >= TILE ? 0xffff : count <= 0 ? 0 : (__mmask16)((1U << count) - 1);
+    unsigned all = (1U << TILE) - 1;
+    return (__mmask16)(count >= TILE ? all : count <= 0 ? 0 : (1U << count) - 1);
 }
 
-/* x[i][j] and x[j][i] change places: pairs of rows by 1, 2, 4 and 8 lanes. */
+/* x[i][j] and x[j][i] change places: by one word, by two, then by four and eight. */
 AMX static inline void transpose(__m512i x[TILE]) {
     __m512i y[TILE];
     for (int i = 0; i < TILE; i += 2) {
@@ -113,7 +114,7 @@ AMX static void turn(char *tile) {
     for (int i = 0; i < TILE; i++) _mm512_store_si512(tile + 64 * i, x[i]);
 }
 
-/* What a tile is made of: `lines` lines along the depth, or `width` columns of lines across it, and `depth` of the depth. */
+/* What a tile is made of: `width` lines along the depth, or so many columns of lines across it, and `depth` of the depth. */
 typedef struct piece {
     const float *x;
     int64_t ld, width, depth;

@@ -5,8 +5,9 @@
 Samples a second on two threads, loading not counted: a clean pass, a pass with shot noise at every site, and a forward and
 reverse pass that gives the sensitivities of every channel. Beside them ONNX Runtime, clean, and PyTorch, clean and with the same
 noise (`examples/pytorch/analog.py`), each at the better of two batch sizes. Programs take turns, and a figure is the median of
-what the turns gave, a ratio the median of the ratios within each turn. `tests/bench/speed.c` measures the library.
-OpenBLAS's sgemm (1024 x 1024, each thread its own) is what bounds a clean pass; normals are drawn on one thread.
+what the turns gave, a ratio the median of the ratios within each turn. `tests/bench/speed.c` measures the library. Its clean pass
+is a noisy one without the noise: both multiply on AMX tiles where the processor has them, which `dynaprec run` does not.
+OpenBLAS's sgemm (1024 x 1024, each thread its own) is what bounds a clean pass without them; normals are drawn on one thread.
 
 Memory is the peak of `dynaprec learn` on ResNet-50: what a thread adds, and what samples add.
 """
