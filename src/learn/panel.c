@@ -216,10 +216,10 @@ static dp_status ask_open(dp_panel *p, const double *k, double fidelity, bool wh
     return status;
 }
 
-/* The draws behind the first quarter. */
+/* The draws behind the first quarter, of which there are some. */
 static dp_status ask_rest(dp_panel *p, const double *k, double fidelity, dp_error *err) {
     int first = p->draws, rest = p->s->options->trials - first;
-    if (!p->parts) return rest ? ask_all(p, k, rest, err) : DP_OK;
+    if (!p->parts) return ask_all(p, k, rest, err);
     int64_t length = 0;
     p->spread = spread_of(p, fidelity);
     for (int64_t i = 0; i < p->s->check.samples; i++)
@@ -227,7 +227,7 @@ static dp_status ask_rest(dp_panel *p, const double *k, double fidelity, dp_erro
             p->list[length++] = i;
         else
             repeat_draws(p, i);
-    dp_status status = rest ? ask_listed(p, k, length, first, rest, err) : DP_OK;
+    dp_status status = ask_listed(p, k, length, first, rest, err);
     if (status == DP_OK) p->draws += rest;
     return status;
 }
