@@ -106,12 +106,48 @@ START_TEST(an_output_of_the_graph_stays_what_it_is) {
 }
 END_TEST
 
-START_TEST(sums_that_broadcast_are_not_taken_along) {
+/* What the network computes for a batch, against an interpreter that takes nothing along. */
+static void check_values(const dp_plan *plan, int last) {
+    static interpreter ip;
+    interpret(&ip, n->graph, g.inputs);
+    dp_run *run = NULL;
+    ck_dp_ok(dp_run_create(&run, plan, &err));
+    garden_feed(&g, run);
+    ck_dp_ok(dp_run_forward(run, &(dp_hooks){0}, &err));
+    const float *want = ip.values[last].data, *is = dp_run_value(run, last)->data;
+    for (int64_t i = 0; i < dp_tensor_count(&ip.values[last]); i++)
+        ck_assert_float_eq(is[i], want[i]);
+    dp_run_free(run);
+    interpreter_close(&ip);
+}
+
+/* Of every channel, of every position, of one axis of these; subtracted from, a constant comes first: not taken along. */
+START_TEST(constants_that_broadcast_are_taken_along) {
+    static const struct {
+        int rank;
+        int64_t dim[4];
+    } shapes[] = {{3, {4, 1, 1}}, {4, {1, 4, 6, 6}}, {2, {6, 1}}, {1, {6}}, {4, {1, 1, 1, 1}}};
+    static const char *const types[] = {"Add", "Sub", "Mul"};
+    const char *type = types[_i % 3];
+    bool first = _i / 3 % 2, taken = !first || _i % 3 != 1;
     open_net();
-    int y = conv(input());
-    int sum = net_op(n, "Add", NET_IN(y, net_weights(n, 3, NET_DIM(4, 1, 1), 1)), NULL);
+    int y = conv(input()), c = net_weights(n, shapes[_i / 6].rank, shapes[_i / 6].dim, 1);
+    int last = net_op(n, type, first ? NET_IN(c, y) : NET_IN(y, c), NULL), end = relu(last);
+    dp_plan *plan = plan_for(end, false);
+    check_taken(plan, last, taken ? y : NET_END);
+    check_taken(plan, end, taken ? last : NET_END);
+    check_values(plan, end);
+    close_net(plan);
+}
+END_TEST
+
+START_TEST(activations_that_broadcast_are_not_taken_along) {
+    open_net();
+    int x = input(), y = conv(x), mean = net_op(n, "GlobalAveragePool", NET_IN(x), NULL);
+    int sum = net_op(n, "Add", NET_IN(y, mean), NULL);
     dp_plan *plan = plan_for(sum, false);
     check_taken(plan, sum, NET_END);
+    check_values(plan, sum);
     close_net(plan);
 }
 END_TEST
@@ -124,6 +160,20 @@ START_TEST(where_gradients_need_the_input_it_is_kept) {
         dp_plan *plan = plan_for(last, reverse);
         check_taken(plan, soft, reverse ? NET_END : y);
         check_taken(plan, last, n->graph->nodes[n->graph->values[last].producer].in[0]);
+        close_net(plan);
+    }
+}
+END_TEST
+
+/* Relu's adjoint tells by its output where its input was positive. */
+START_TEST(where_gradients_need_the_output_it_is_kept) {
+    for (int reverse = 0; reverse < 2; reverse++) {
+        open_net();
+        int x = relu(input()), y = conv(x), first = relu(y);
+        int last = net_op(n, "Add", NET_IN(first, x), NULL);
+        dp_plan *plan = plan_for(last, reverse);
+        check_taken(plan, first, y);
+        check_taken(plan, last, reverse ? NET_END : first);
         close_net(plan);
     }
 }
@@ -182,8 +232,10 @@ Suite *test_plan_fuse_suite(void) {
     tcase_add_test(tcase, it_is_the_later_of_two_sites_that_takes_their_sum_along);
     tcase_add_test(tcase, what_others_read_too_stays_what_it_is);
     tcase_add_test(tcase, an_output_of_the_graph_stays_what_it_is);
-    tcase_add_test(tcase, sums_that_broadcast_are_not_taken_along);
+    tcase_add_loop_test(tcase, constants_that_broadcast_are_taken_along, 0, 30);
+    tcase_add_test(tcase, activations_that_broadcast_are_not_taken_along);
     tcase_add_test(tcase, where_gradients_need_the_input_it_is_kept);
+    tcase_add_test(tcase, where_gradients_need_the_output_it_is_kept);
     tcase_add_test(tcase, only_sites_that_show_their_outputs_take_steps_along);
     tcase_add_test(tcase, hooks_see_and_change_outputs_before_they_go_on);
     suite_add_tcase(suite, tcase);

@@ -18,6 +18,11 @@ static const dp_node *step_node(const fusion *f, int step) {
     return &f->plan->graph->nodes[f->plan->steps[step].node];
 }
 
+static const dp_op *producer_of(const fusion *f, int value) {
+    const dp_graph *g = f->plan->graph;
+    return g->nodes[g->values[value].producer].op;
+}
+
 static void find_readers(fusion *f) {
     for (int v = 0; v < f->plan->graph->n_values; v++) f->reader[v] = f->ready[v] = -1;
     for (int s = 0; s < f->plan->n_steps; s++) {
@@ -32,7 +37,7 @@ static void find_readers(fusion *f) {
 /* See dp_op.finish. */
 static bool suits(const dp_tensor *operand, const dp_tensor *out) {
     if (operand->dtype != DP_F32) return false;
-    return dp_tensor_same_shape(operand, out) || (operand->data && dp_tensor_count(operand) == 1);
+    return dp_tensor_same_shape(operand, out) || operand->data;
 }
 
 /* May step `next` run on the blocks of value v, which step `site` computes? */
@@ -42,8 +47,11 @@ static bool may_take(const fusion *f, int site, int v, int next) {
     const dp_op *op = node->op;
     const dp_tensor *out = &plan->values[node->out[0]];
     if (!op->finish || !dp_tensor_same_shape(&plan->values[v], out)) return false;
+    if (node->in[0] != v && !(op->flags & DP_OP_COMMUTES)) return false;
     if (plan->options.reverse && !(op->flags & DP_OP_INPLACE))
         return false; /* its adjoint reads v */
+    if (plan->options.reverse && producer_of(f, v)->flags & DP_OP_NEEDS_OUT)
+        return false; /* that of v's own operator does */
     for (int k = 0; k < node->n_in; k++) {
         int in = node->in[k];
         if (in < 0 || in == v) continue;

@@ -55,6 +55,8 @@ enum {
     DP_OP_ONE_OPERAND = 32,
     /* forward shows the port every element of out[0] once, where it lies and when it is final but for what the port does */
     DP_OP_SHOWS_OUT = 64,
+    /* two operands, and which one comes first does not matter */
+    DP_OP_COMMUTES = 128,
 };
 
 struct dp_op {
@@ -66,8 +68,9 @@ struct dp_op {
     dp_status (*forward)(const dp_op_args *a, dp_error *err);
     dp_status (*adjoint)(const dp_op_args *a, dp_error *err);
     /*
-     * Forward for elements first .. first+count-1 only, in place of an input whose data is out[0]'s. All inputs have the shape of
-     * out[0] and are float32, or are constants of one element. NULL: not an operator of which that can be asked.
+     * Forward for elements first .. first+count-1 only, in place of an input whose data is out[0]'s. Without
+     * DP_OP_COMMUTES that is in[0]. All inputs are float32; others have the shape of out[0], or are constants that broadcast to it. NULL:
+     * not an operator of which that can be asked.
      */
     void (*finish)(const dp_op_args *a, int64_t first, int64_t count);
     int n_sites; /* analog products inside: 0 for most; inputs 0 and 1 are never left out then */

@@ -15,6 +15,7 @@ typedef void (*slope)(float *d, const float *v, const float *w, int64_t n);
 
 typedef struct function {
     void (*real)(float *v, const float *w, int64_t n); /* v = f(v, w) */
+    void (*one)(float *v, float w, int64_t n);         /* the same w for all */
     void (*integer)(int64_t *v, const int64_t *w, int64_t n);
     slope slope[2];  /* d *= df / dv, d *= df / dw */
     float linear[2]; /* those of linear functions, the second for all operands but the first */
@@ -43,7 +44,14 @@ typedef struct function {
             d[i] *= formula;                                                                       \
         }                                                                                          \
     }
-#define REAL(name, formula)    FORMULA(float, name##_real, formula)
+#define WITH_ONE(name, formula)                                                                    \
+    DP_VECTOR static void name(float *v, const float y, int64_t n) {                               \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const float x = v[i];                                                                  \
+            v[i] = formula;                                                                        \
+        }                                                                                          \
+    }
+#define REAL(name, formula)    FORMULA(float, name##_real, formula) WITH_ONE(name##_one, formula)
 #define INTEGER(name, formula) FORMULA(int64_t, name##_integer, formula)
 #define SLOPES(name, of_x, of_y) SLOPE(name##_slope_x, of_x) SLOPE(name##_slope_y, of_y)
 /* Integers wrap around. */
@@ -155,8 +163,27 @@ static const float *read_reals(dp_spread *s, const dp_tensor *t, int64_t n, floa
     return buffer;
 }
 
+/* v = f(v, the next n elements of t), run by run. */
+static void apply(const function *f, float *v, dp_spread *s, const dp_tensor *t, int64_t n) {
+    const float *w = t->data;
+    if (t->dtype != DP_F32) {
+        float block[DP_BLOCK];
+        f->real(v, read_reals(s, t, n, block), n);
+        return;
+    }
+    for (int64_t run; n > 0; v += run, n -= run) {
+        const float *from = w + s->offset;
+        run = dp_spread_run(s, n);
+        if (dp_spread_stride(s) == 1)
+            f->real(v, from, run);
+        else
+            f->one(v, *from, run);
+        dp_spread_advance(s, run);
+    }
+}
+
 static void forward_reals(const dp_op_args *a, const function *f) {
-    float first[DP_BLOCK], next[DP_BLOCK];
+    float first[DP_BLOCK];
     int64_t count = dp_tensor_count(a->out[0]);
     dp_spread *s = spreads(a, false);
     for (int64_t i = 0; i < count; i += DP_BLOCK) {
@@ -164,23 +191,20 @@ static void forward_reals(const dp_op_args *a, const function *f) {
         float *v = f->predicate ? first : (float *)a->out[0]->data + i;
         const float *x = read_reals(&s[0], a->in[0], n, first);
         if (x != v) memcpy(v, x, (size_t)n * sizeof *v);
-        for (int k = 1; k < a->n_in; k++) f->real(v, read_reals(&s[k], a->in[k], n, next), n);
+        for (int k = 1; k < a->n_in; k++) apply(f, v, &s[k], a->in[k], n);
         for (int64_t j = 0; f->mean && j < n; j++) v[j] /= (float)a->n_in;
         for (int64_t j = 0; f->predicate && j < n; j++)
             ((uint8_t *)a->out[0]->data)[i + j] = v[j] != 0;
     }
 }
 
-/* Which of the two is in place does not matter to a sum. */
-static void add_finish(const dp_op_args *a, int64_t first, int64_t count) {
-    float *v = (float *)a->out[0]->data + first;
+/* Which of the two is in place does not matter where operands commute. */
+static void finish(const dp_op_args *a, int64_t first, int64_t count) {
+    const function *f = a->node->op->detail;
     const dp_tensor *other = a->in[a->in[0]->data == a->out[0]->data ? 1 : 0];
-    const float *w = other->data;
-    if (dp_tensor_count(other) == dp_tensor_count(a->out[0])) {
-        add_real(v, w + first, count);
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) v[i] += *w;
+    dp_spread s = dp_spread_start(other, a->out[0]);
+    dp_spread_seek(&s, first);
+    apply(f, (float *)a->out[0]->data + first, &s, other, count);
 }
 
 static bool has_zero(const int64_t *v, int64_t n) {
@@ -360,28 +384,34 @@ static dp_status where_adjoint(const dp_op_args *a, dp_error *err) {
 #define ROW(name, opset, flag, reverse, ...)                                                       \
     {.type = name, .domain = "", .since = (opset), .flags = (flag), .shape = shape,                \
      .forward = forward, .adjoint = reverse, .detail = &(const function){__VA_ARGS__}}
+/* Those that a site's step may take along. */
+#define PAIR(name, opset, flag, reverse, ...)                                                      \
+    {.type = name, .domain = "", .since = (opset), .flags = (flag), .shape = shape,                \
+     .forward = forward, .adjoint = reverse, .finish = finish,                                     \
+     .detail = &(const function){__VA_ARGS__}}
 #define LINEAR(name, opset, ...)                                                                   \
     ROW(name, opset, DP_OP_INPLACE | DP_OP_LINEAR, linear_adjoint, __VA_ARGS__)
 #define PREDICATE(name, opset, ...) ROW(name, opset, 0, NULL, .predicate = true, __VA_ARGS__)
-#define BOTH(name)       .real = name##_real, .integer = name##_integer
+#define FLOATS(name)     .real = name##_real, .one = name##_one
+#define BOTH(name)       FLOATS(name), .integer = name##_integer
 #define SLOPES_OF(name)  .slope = {name##_slope_x, name##_slope_y}
 
 const dp_op dp_ops_arithmetic[] = {
-    {.type = "Add", .domain = "", .since = 7, .flags = DP_OP_INPLACE | DP_OP_LINEAR, .shape = shape,
-     .forward = forward, .adjoint = linear_adjoint, .finish = add_finish,
-     .detail = &(const function){.types = DP_IS_NUMBER, BOTH(add), .linear = {1, 1}}},
-    LINEAR("Sub", 7, .types = DP_IS_NUMBER, BOTH(sub), .linear = {1, -1}),
+    PAIR("Add", 7, DP_OP_INPLACE | DP_OP_LINEAR | DP_OP_COMMUTES, linear_adjoint,
+         .types = DP_IS_NUMBER, BOTH(add), .linear = {1, 1}),
+    PAIR("Sub", 7, DP_OP_INPLACE | DP_OP_LINEAR, linear_adjoint, .types = DP_IS_NUMBER, BOTH(sub),
+         .linear = {1, -1}),
     LINEAR("Sum", 6, .types = DP_IS_NUMBER, BOTH(add), .linear = {1, 1}, .variadic = true),
-    LINEAR("Mean", 6, .types = DP_IS_F32, .real = add_real, .linear = {1, 1}, .variadic = true,
+    LINEAR("Mean", 6, .types = DP_IS_F32, FLOATS(add), .linear = {1, 1}, .variadic = true,
            .mean = true),
-    ROW("Mul", 7, 0, product_adjoint, .types = DP_IS_NUMBER, BOTH(mul), SLOPES_OF(mul)),
+    PAIR("Mul", 7, DP_OP_COMMUTES, product_adjoint, .types = DP_IS_NUMBER, BOTH(mul), SLOPES_OF(mul)),
     ROW("Div", 7, 0, product_adjoint, .types = DP_IS_NUMBER, BOTH(div), SLOPES_OF(div),
      .divides = true),
     ROW("Pow", 7, 0, product_adjoint, .types = DP_IS_NUMBER, BOTH(pow), SLOPES_OF(pow),
      .any_second = true),
     ROW("Mod", 10, 0, product_adjoint, .types = DP_IS_NUMBER, BOTH(mod), SLOPES_OF(mod),
      .divides = true),
-    ROW("PRelu", 7, 0, product_adjoint, .types = DP_IS_F32, .real = prelu_real, SLOPES_OF(prelu),
+    ROW("PRelu", 7, 0, product_adjoint, .types = DP_IS_F32, FLOATS(prelu), SLOPES_OF(prelu),
      .like_first = true),
     ROW("Max", 6, DP_OP_NEEDS_OUT, extremum_adjoint, .types = DP_IS_NUMBER, BOTH(max),
      .variadic = true),

@@ -45,6 +45,15 @@ dp_spread dp_spread_start(const dp_tensor *t, const dp_tensor *shape) {
     return w;
 }
 
+void dp_spread_seek(dp_spread *w, int64_t at) {
+    w->offset = 0;
+    for (int i = w->rank - 1; i >= 0; i--) {
+        w->index[i] = i ? at % w->dim[i] : at;
+        w->offset += w->index[i] * w->stride[i];
+        at /= w->dim[i];
+    }
+}
+
 void dp_spread_advance(dp_spread *w, int64_t n) {
     int i = w->rank - 1;
     w->index[i] += n;

@@ -39,6 +39,9 @@ typedef struct dp_spread {
 /** A spread of t (whose data is not looked at) over `shape`, at its first element. t must broadcast to shape. */
 dp_spread dp_spread_start(const dp_tensor *t, const dp_tensor *shape);
 
+/** Make element `at` of the shape the next one. No dimension of the shape is 0. */
+void dp_spread_seek(dp_spread *w, int64_t at);
+
 /** How many of the next n elements lie on one run: all the same one, or neighbours (the innermost stride tells). */
 static inline int64_t dp_spread_run(const dp_spread *w, int64_t n) {
     int64_t left = w->dim[w->rank - 1] - w->index[w->rank - 1];
