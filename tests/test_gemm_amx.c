@@ -26,25 +26,33 @@ static float *random_floats(int64_t count, unsigned *state) {
 /* m, n, k: whole panels and blocks; one more and one less; less than is worth a tile; several blocks each way. */
 static const int64_t shapes[][3] = {{64, 64, 256}, {65, 97, 129}, {95, 63, 287}, {33, 770, 31},
                                     {31, 49, 600}, {4, 100, 900}, {40, 800, 80}, {16, 16, 2048}};
-enum { SHAPES = sizeof shapes / sizeof *shapes, WAYS = 8 };
+enum { SHAPES = sizeof shapes / sizeof *shapes, WAYS = 12 };
 
 static dp_gemm product(int which, unsigned *state) {
     int64_t m = shapes[which / WAYS][0], n = shapes[which / WAYS][1], k = shapes[which / WAYS][2];
-    bool ta = which & 1, tb = which & 2, add = which & 4;
-    dp_gemm g = {
-        .m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb, .beta = add, .rough = true};
+    int start = which % WAYS / 4; /* from nothing, what is there, a bias */
+    bool ta = which & 1, tb = which & 2;
+    dp_gemm g = {.m = m,
+                 .n = n,
+                 .k = k,
+                 .transpose_a = ta,
+                 .transpose_b = tb,
+                 .beta = start == 1,
+                 .rough = true};
     g.lda = (ta ? m : k) + GAP;
     g.ldb = (tb ? k : n) + GAP;
     g.ldc = n + GAP;
     g.a = random_floats((ta ? k : m) * g.lda, state);
     g.b = random_floats((tb ? n : k) * g.ldb, state);
     g.c = random_floats(m * g.ldc, state);
+    if (start == 2) g.bias = random_floats(m, state);
     return g;
 }
 
 static void release(dp_gemm *g) {
     dp_free((void *)g->a);
     dp_free((void *)g->b);
+    dp_free((void *)g->bias);
     dp_free(g->c);
 }
 
@@ -56,7 +64,8 @@ static void check_product(const dp_gemm *g, const float *before, double off) {
                 ck_assert_double_eq(found, was);
                 continue;
             }
-            double sum = g->beta != 0 ? was : 0, size = fabs(sum);
+            double bias = g->bias ? (double)g->bias[i] : 0;
+            double sum = g->beta != 0 ? was : bias, size = fabs(sum);
             for (int64_t l = 0; l < g->k; l++) {
                 double a = (double)(g->transpose_a ? g->a[l * g->lda + i] : g->a[i * g->lda + l]);
                 double b = (double)(g->transpose_b ? g->b[j * g->ldb + l] : g->b[l * g->ldb + j]);

@@ -29,11 +29,18 @@ void dp_gemm_run(const dp_gemm *g) {
     if (!g->rough || !dp_gemm_tiles() || !dp_gemm_amx_run(g)) dp_gemm_blas(g);
 }
 
+static void fill_rows(const dp_gemm *g) {
+    for (int64_t i = 0; i < g->m; i++)
+        for (int64_t j = 0; j < g->n; j++) g->c[i * g->ldc + j] = g->bias[i];
+}
+
 void dp_gemm_blas(const dp_gemm *g) {
+    float beta = g->bias ? 1.0F : g->beta;
+    if (g->bias) fill_rows(g);
     /* for i, j: c[i][j] = sum over l of op(a)[i][l] * op(b)[l][j] + beta * c[i][j] */
     cblas_sgemm(CblasRowMajor, g->transpose_a ? CblasTrans : CblasNoTrans,
                 g->transpose_b ? CblasTrans : CblasNoTrans, (int)g->m, (int)g->n, (int)g->k, 1.0F,
-                g->a, (int)g->lda, g->b, (int)g->ldb, g->beta, g->c, (int)g->ldc);
+                g->a, (int)g->lda, g->b, (int)g->ldb, beta, g->c, (int)g->ldc);
 }
 
 /* OpenBLAS takes its buffer at its first product, and waits for ever where there is no memory: better now than in the middle. */

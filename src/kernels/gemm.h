@@ -9,13 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* C[m,n] = op(A)[m,k] op(B)[k,n] + beta C, all row-major; ld: floats from one stored row to the next. */
+/* C[m,n] = op(A)[m,k] op(B)[k,n] + beta C + bias, all row-major; ld: floats from one stored row to the next. */
 typedef struct dp_gemm {
     int64_t m, n, k;
     bool transpose_a, transpose_b; /* A is stored [k,m], B is stored [n,k] */
     const float *a, *b;
     int64_t lda, ldb;
     float beta;
+    const float *bias; /* [m] one for each row, where beta is 0; NULL: none */
     float *c;
     int64_t ldc;
     bool rough; /* operands may be rounded to 2^-17 of themselves (gemm_amx.h) */

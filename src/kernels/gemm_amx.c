@@ -23,7 +23,7 @@
 
 #define AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
 
-enum { TILE = 16, STEP = 32, PANEL = 32, DEPTH = 256, WIDTH = 384, STEPS = DEPTH / STEP };
+enum { TILE = 16, STEP = 32, PANEL = 32, DEPTH = 256, WIDTH = 768, STEPS = DEPTH / STEP };
 /* Bytes of a tile; of both tiles, in both parts, that a panel has of a step. */
 enum { TILE_BYTES = 1024, STEP_BYTES = 4 * TILE_BYTES };
 /* Fewer multiplications than these are done sooner without. */
@@ -181,14 +181,20 @@ AMX static void configure(void) {
     _tile_loadconfig(&c);
 }
 
-AMX static void multiply_panels(const char *a, const char *b, int64_t steps, bool add, float *c,
+/* What the sums start from, 32 x 32; NULL: zeros. */
+typedef struct start {
+    const float *at;
+    int64_t ld;
+} start;
+
+AMX static void multiply_panels(const char *a, const char *b, int64_t steps, start from, float *c,
                                 int64_t ldc) {
     int64_t stride = ldc * 4;
-    if (add) {
-        _tile_loadd(0, c, stride);
-        _tile_loadd(1, c + TILE, stride);
-        _tile_loadd(2, c + TILE * ldc, stride);
-        _tile_loadd(3, c + TILE * ldc + TILE, stride);
+    if (from.at) {
+        _tile_loadd(0, from.at, from.ld * 4);
+        _tile_loadd(1, from.at + TILE, from.ld * 4);
+        _tile_loadd(2, from.at + TILE * from.ld, from.ld * 4);
+        _tile_loadd(3, from.at + TILE * from.ld + TILE, from.ld * 4);
     } else {
         _tile_zero(0);
         _tile_zero(1);
@@ -224,12 +230,13 @@ AMX static void multiply_panels(const char *a, const char *b, int64_t steps, boo
 }
 
 /* Outputs that are fewer than 32 x 32 go through a buffer. */
-AMX static void multiply_edge(const char *a, const char *b, int64_t steps, bool add, float *c,
+AMX static void multiply_edge(const char *a, const char *b, int64_t steps, start from, float *c,
                               int64_t ldc, int64_t rows, int64_t columns) {
     alignas(64) float sums[PANEL * PANEL];
-    for (int64_t i = 0; add && i < rows; i++)
+    for (int64_t i = 0; from.at == c && i < rows; i++)
         memcpy(sums + i * PANEL, c + i * ldc, (size_t)columns * sizeof *c);
-    multiply_panels(a, b, steps, add, sums, PANEL);
+    if (from.at == c) from = (start){sums, PANEL};
+    multiply_panels(a, b, steps, from, sums, PANEL);
     for (int64_t i = 0; i < rows; i++)
         memcpy(c + i * ldc, sums + i * PANEL, (size_t)columns * sizeof *c);
 }
@@ -238,10 +245,19 @@ static int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+/* Each row's bias along it; rows that are missing are of no account. */
+AMX static void spread_bias(const float *bias, int64_t rows, float *to) {
+    for (int64_t i = 0; i < rows; i++) {
+        _mm512_store_ps(to + i * PANEL, _mm512_set1_ps(bias[i]));
+        _mm512_store_ps(to + i * PANEL + TILE, _mm512_set1_ps(bias[i]));
+    }
+}
+
 /* Columns column .. + columns, and depth k .. + depth. */
 AMX static void multiply_block(const dp_gemm *g, int64_t column, int64_t columns, int64_t k,
                                int64_t depth) {
     alignas(64) char right[WIDTH / PANEL * STEPS * STEP_BYTES], left[STEPS * STEP_BYTES];
+    alignas(64) float biases[PANEL * PANEL] = {0};
     int64_t steps = (depth + STEP - 1) / STEP;
     bool add = k > 0 || g->beta != 0;
     for (int64_t j = 0; j < columns; j += PANEL) {
@@ -254,13 +270,15 @@ AMX static void multiply_block(const dp_gemm *g, int64_t column, int64_t columns
         const float *a = g->transpose_a ? g->a + k * g->lda + i : g->a + i * g->lda + k;
         int64_t rows = min64(PANEL, g->m - i);
         pack_panel((piece){a, g->lda, rows, depth}, g->transpose_a, false, left);
+        if (g->bias && !add) spread_bias(g->bias + i, rows, biases);
         for (int64_t j = 0; j < columns; j += PANEL) {
             const char *b = right + j / PANEL * STEPS * STEP_BYTES;
             float *c = g->c + i * g->ldc + column + j;
+            start from = {add ? c : g->bias ? biases : NULL, add ? g->ldc : PANEL};
             if (rows == PANEL && columns - j >= PANEL)
-                multiply_panels(left, b, steps, add, c, g->ldc);
+                multiply_panels(left, b, steps, from, c, g->ldc);
             else
-                multiply_edge(left, b, steps, add, c, g->ldc, rows, min64(PANEL, columns - j));
+                multiply_edge(left, b, steps, from, c, g->ldc, rows, min64(PANEL, columns - j));
         }
     }
 }

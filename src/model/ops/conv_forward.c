@@ -75,12 +75,6 @@ static const float *bias_of(const dp_op_args *a, const dp_conv *g, int64_t group
     return (const float *)a->in[2]->data + group * (g->out_channels / g->groups);
 }
 
-static void fill_rows(const float *bias, float *y, int64_t channels, int64_t width,
-                      int64_t stride) {
-    for (int64_t c = 0; c < channels; c++)
-        for (int64_t p = 0; p < width; p++) y[c * stride + p] = bias[c];
-}
-
 /* One product: rows of `images` images from at.image on. */
 typedef struct panel {
     dp_conv_place at;
@@ -109,8 +103,6 @@ static void multiply(const dp_op_args *a, const dp_conv *g, const cut *c, const 
     int64_t channels = g->out_channels / g->groups, all = g->channels / g->groups;
     const float *w = (const float *)a->in[1]->data + p->at.group * channels * depth;
     const float *x = input_of(a, g, p->at.image, p->at.group) + p->at.row * dp_conv_width(g);
-    const float *bias = bias_of(a, g, p->at.group);
-    if (bias) fill_rows(bias, p->y, channels, p->width, p->y_stride);
     for (int64_t first = 0, n; first == 0 || first < all; first += n) { /* once if there are none */
         n = all - first < c->channels ? all - first : c->channels;
         if (!c->direct) take_columns(a, g, p, first, n, columns);
@@ -122,7 +114,8 @@ static void multiply(const dp_op_args *a, const dp_conv *g, const cut *c, const 
                                .lda = depth,
                                .b = c->direct ? x : columns,
                                .ldb = c->direct ? dp_conv_plane(g) : p->width,
-                               .beta = bias || first > 0 ? 1.0F : 0.0F,
+                               .beta = first > 0 ? 1.0F : 0.0F,
+                               .bias = first > 0 ? NULL : bias_of(a, g, p->at.group),
                                .c = p->y,
                                .ldc = p->y_stride});
     }
