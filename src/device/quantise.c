@@ -92,20 +92,39 @@ static void widen(dp_histogram *h, double low, double high, uint64_t count) {
     h->count += count;
 }
 
+typedef struct extremes {
+    float low, high;
+    uint64_t finite;
+} extremes;
+
+__attribute__((target_clones("avx512f", "avx2", "default"))) static extremes find_extremes(
+    const float *values, size_t count) {
+    extremes e = {INFINITY, -INFINITY, 0};
+    for (size_t i = 0; i < count; i++) {
+        bool fine = fabsf(values[i]) < INFINITY;
+        e.finite += fine;
+        e.low = fine && values[i] < e.low ? values[i] : e.low;
+        e.high = fine && values[i] > e.high ? values[i] : e.high;
+    }
+    return e;
+}
+
+static extremes add_extremes(dp_histogram *h, const float *values, size_t count) {
+    extremes e = find_extremes(values, count);
+    h->nonfinite += count - e.finite;
+    widen(h, (double)e.low, (double)e.high, e.finite);
+    return e;
+}
+
+void dp_histogram_extremes(dp_histogram *h, const float *values, size_t count) {
+    add_extremes(h, values, count);
+}
+
 /* Extremes first, so that the window moves at most once a call. */
 void dp_histogram_add(dp_histogram *h, const float *values, size_t count) {
-    float low = INFINITY, high = -INFINITY;
-    uint64_t finite = 0;
-    for (size_t i = 0; i < count; i++) {
-        bool fine = key_of(values[i]) < KEY_INFINITE;
-        finite += fine;
-        low = fine && values[i] < low ? values[i] : low;
-        high = fine && values[i] > high ? values[i] : high;
-    }
-    h->nonfinite += count - finite;
-    if (finite == 0) return;
-    widen(h, (double)low, (double)high, finite);
-    raise_base(h, base_for(key_of(fmaxf(-low, high))));
+    extremes e = add_extremes(h, values, count);
+    if (e.finite == 0) return;
+    raise_base(h, base_for(key_of(fmaxf(-e.low, e.high))));
     for (size_t i = 0; i < count; i++) {
         uint32_t key = key_of(values[i]);
         if (key >= KEY_INFINITE) continue;

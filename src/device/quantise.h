@@ -50,6 +50,9 @@ typedef struct dp_histogram {
 } dp_histogram;
 
 void dp_histogram_add(dp_histogram *h, const float *values, size_t count);
+
+/** Count values in no bin: enough for a range that keeps all of them (percentile 100). */
+void dp_histogram_extremes(dp_histogram *h, const float *values, size_t count);
 void dp_histogram_merge(dp_histogram *into, const dp_histogram *from);
 
 /** The two-sided range that keeps `percentile` percent of the values ([low, high] cut by (100 - percentile)/2 a side where values lie on both sides of zero). */

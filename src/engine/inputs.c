@@ -51,9 +51,13 @@ dp_status dp_inputs_prepare(dp_engine *e, dp_error *err) {
     return DP_OK;
 }
 
-size_t dp_inputs_tails(const dp_engine *e) {
+double dp_inputs_percentile(const dp_engine *e) {
     bool converts = e->hardware->input_bits > 0 || dp_noise_needs_ranges(e->hardware);
-    return converts && e->hardware->percentile < 100 ? 2 * (size_t)e->inputs : 0;
+    return converts ? e->hardware->percentile : 100;
+}
+
+size_t dp_inputs_tails(const dp_engine *e) {
+    return dp_inputs_percentile(e) < 100 ? 2 * (size_t)e->inputs : 0;
 }
 
 size_t dp_inputs_kept_bytes(const dp_engine *e) {

@@ -27,6 +27,9 @@ dp_status dp_inputs_prepare(dp_engine *e, dp_error *err);
 /** Bytes that a group's sum needs for them. */
 size_t dp_inputs_sum_bytes(const dp_engine *e);
 
+/** The share of operands' values that the input converters keep, in percent: 100 on hardware where their range does not matter. */
+double dp_inputs_percentile(const dp_engine *e);
+
 /** How many tails there are: 2 [e->inputs], or 0 where no converter cuts at a percentile. */
 size_t dp_inputs_tails(const dp_engine *e);
 

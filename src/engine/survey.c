@@ -34,7 +34,11 @@ static view *view_of(const dp_worker *w) {
 /* Values of all samples in equal shares; those that only fill the batch up do not count. */
 static void look_at_samples(const dp_worker *w, const float *values, int64_t count,
                             dp_histogram *seen) {
-    dp_histogram_add(seen, values, (size_t)(count / w->batch * w->count));
+    size_t n = (size_t)(count / w->batch * w->count);
+    if (dp_inputs_percentile(w->engine) < 100)
+        dp_histogram_add(seen, values, n);
+    else
+        dp_histogram_extremes(seen, values, n);
 }
 
 static const dp_tensor *look_at_operand(void *worker, int first, int k, const dp_tensor *in) {
@@ -200,7 +204,7 @@ static dp_status find(const survey *s, finding *found, dp_error *err) {
         memcpy(found[i].output, seen->output[i], sizeof found[i].output);
         for (int k = 0; k < (site->weight ? 1 : 2); k++) {
             double low, high;
-            dp_histogram_range(&seen->operands[i][k], e->hardware->percentile, &low, &high);
+            dp_histogram_range(&seen->operands[i][k], dp_inputs_percentile(e), &low, &high);
             found[i].operand[k] = dp_quantiser_make(low, high, e->hardware->input_bits);
         }
     }
