@@ -32,6 +32,8 @@ typedef struct dp_engine_options {
     int64_t
         batch; /* samples a run; 0: chosen for the network, 1 where some site reads sequence-first. Weight noise is drawn once a batch. */
     uint64_t seed;
+    bool
+        rough; /* clean outputs too may be off by what products on tiles are, which is far below noise: sooner, where nobody looks at them */
     const char
         *output; /* name of the output that carries the predictions; NULL: the only or first one */
     atomic_int *cancel;          /* set to non-zero (from a signal handler) to stop; may be NULL */

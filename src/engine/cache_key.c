@@ -79,6 +79,7 @@ void dp_cache_identify(const dp_engine *e, char hex[DP_SHA256_HEX]) {
     add_hardware(&sha, e->hardware);
     add_number(&sha, (int64_t)e->options.seed);
     add_number(&sha, e->options.batch);
+    add_number(&sha, e->options.rough);
     add_number(&sha, e->target);
     add_number(&sha, e->n_sites);
     for (int i = 0; i < e->n_sites; i++) add_text(&sha, e->sites[i].info.name);

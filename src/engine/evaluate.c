@@ -102,7 +102,7 @@ static dp_status run_reference(dp_engine *e, dp_reference *r, size_t logits, dp_
     collection c = {.reference = r, .engine = e, .logits = r->logits, .scores = r->scores};
     dp_pass pass = {
         .data = r->data,
-        .hooks = &clean_hooks,
+        .hooks = e->options.rough ? &noise_hooks : &clean_hooks,
         .trials = 1,
         .results = {{r->logits, logits * sizeof *r->logits}, {r->scores, sizeof *r->scores}},
         .batch = collect,

@@ -13,6 +13,7 @@ static dp_engine_options engine_options(const dp_condition *c, const dp_search *
     const dp_learn_options *o = s->options;
     return (dp_engine_options){.threads = o->threads,
                                .seed = o->seed,
+                               .rough = true,
                                .output = o->output,
                                .cancel = o->cancel,
                                .cache = o->cache,
