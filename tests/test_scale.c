@@ -14,7 +14,7 @@
 #include "scratch.h"
 #include "suites.h"
 
-enum { TRIALS = 4, CHANNELS = 12 + 12 + 5 };
+enum { TRIALS = 4, CHANNELS = 12 + 12 + 5, HALF = 400 };
 
 typedef struct bench {
     rig r;
@@ -297,37 +297,95 @@ START_TEST(a_look_at_some_answers_says_what_a_whole_one_says) {
 }
 END_TEST
 
-/* Answers that noise can turn have all draws, the others the first quarter of them: with strata by the clean margin, worked out
- * here from the scores of all draws, the excess is that of the mean of each sample's own draws. */
+/* How often each sample is to be asked at precision k: `all` draws for those that noise can turn, by their clean margin. */
+static int64_t worked_out(bench *b, double spread, int all, int others, int *draws) {
+    const dp_score *clean = dp_reference_scores(b->s.check.reference);
+    int64_t sum = 0;
+    for (int64_t i = 0; i < b->s.check.samples; i++)
+        sum += draws[i] = fabs(clean[i].margin) < 2.5 * spread ? all : others;
+    return sum;
+}
+
+static double margins_moved_by(const dp_half *half, int draws) {
+    const dp_score *clean = dp_reference_scores(half->reference);
+    double square = 0;
+    for (int64_t i = 0; i < draws * half->samples; i++)
+        square += pow(half->scores[i].margin - clean[i % half->samples].margin, 2);
+    return sqrt(square / (double)(draws * half->samples));
+}
+
+/* What noise moves margins by at precision k: as the learn set had it at another precision, or by the first draws of the check set. */
+static double moves(bench *b, const double *k, const double *learned_at) {
+    uint32_t first[2] = {0x10000000U, TRIALS / 4}, other[2] = {7, 1};
+    if (learned_at) {
+        ck_dp_ok(dp_search_evaluate(&b->s, &b->s.learn, learned_at, other, &err));
+        return margins_moved_by(&b->s.learn, 1) *
+               sqrt(dp_units_loss(&b->s.units, k) / dp_units_loss(&b->s.units, learned_at));
+    }
+    ck_dp_ok(dp_search_evaluate(&b->s, &b->s.check, k, first, &err));
+    return margins_moved_by(&b->s.check, TRIALS / 4);
+}
+
+/* Answers that noise can turn have all draws, the others the first quarter of them: the excess is that of the mean of each
+ * sample's own draws, worked out here from the scores of all. */
 START_TEST(draws_are_spent_where_answers_turn) {
     static const double at[] = {30, 60, 120, 400};
     enum { FIRST = TRIALS / 4 };
     bench b;
-    double k[CHANNELS], t = at[_i], square = 0;
+    double k[CHANNELS], learned_at[CHANNELS];
+    int draws[HALF];
     bench_open(&b, DP_DROP, 0.1);
+    ck_assert_int_eq(b.s.check.samples, HALF);
     dp_family f = family(&b, 1);
-    dp_family_relaxed(&b.s, &f, t, k);
-    double passes = b.s.passes, found = whole_look(&b, k, t);
-    passes = b.s.passes - passes;
+    dp_family_relaxed(&b.s, &f, at[_i % 4], k);
+    dp_family_relaxed(&b.s, &f, 1.5 * at[_i % 4], learned_at);
+    double spread = moves(&b, k, _i < 4 ? NULL : learned_at), passes = b.s.passes;
+    double found = whole_look(&b, k, 1 / dp_units_loss(&b.s.units, k));
+    int64_t asked = worked_out(&b, spread, TRIALS, FIRST, draws);
+    ck_assert_double_eq_tol(b.s.passes - passes, (double)asked / HALF, 1e-9);
+    ck_assert(asked > FIRST * HALF && asked < TRIALS * HALF);
     uint32_t range[2] = {0x10000000U, TRIALS};
     ck_dp_ok(dp_search_evaluate(&b.s, &b.s.check, k, range, &err));
     dp_score *scores = b.s.check.scores;
-    const dp_score *clean = dp_reference_scores(b.s.check.reference);
-    int64_t samples = b.s.check.samples, asked = 0;
-    for (int64_t i = 0; i < FIRST * samples; i++)
-        square += pow(scores[i].margin - clean[i % samples].margin, 2) / (double)(FIRST * samples);
-    for (int64_t i = 0; i < samples; i++) {
-        bool turns = fabs(clean[i].margin) < 2.5 * sqrt(square);
-        asked += turns ? TRIALS : FIRST;
-        for (int draw = FIRST; !turns && draw < TRIALS; draw++)
-            scores[draw * samples + i] = scores[draw % FIRST * samples + i];
-    }
-    dp_outcome o = {clean, scores, samples, TRIALS};
+    for (int64_t i = 0; i < HALF; i++)
+        for (int draw = draws[i]; draw < TRIALS; draw++)
+            scores[draw * HALF + i] = scores[draw % FIRST * HALF + i];
+    dp_outcome o = {dp_reference_scores(b.s.check.reference), scores, HALF, TRIALS};
     dp_verdict v;
     ck_dp_ok(dp_criterion_judge(&b.s.criteria[0], &o, 0, &v, &err));
     ck_assert_double_eq_tol(found, v.upper / 0.1, 1e-12);
-    ck_assert_double_eq_tol(passes, (double)asked / (double)samples, 1e-9);
-    ck_assert(asked > FIRST * samples && asked < TRIALS * samples);
+    bench_close(&b);
+}
+END_TEST
+
+/* Where the learn set has told what noise does to margins, the first look leaves out what it will not turn; a whole look does not. */
+START_TEST(a_first_look_asks_what_can_turn) {
+    bench b;
+    dp_panel panel;
+    dp_look look;
+    double k[CHANNELS], low[CHANNELS];
+    int draws[HALF];
+    bench_open(&b, DP_DROP, 0.01);
+    dp_family f = family(&b, 1);
+    dp_family_relaxed(&b.s, &f, 60, k);
+    dp_family_relaxed(&b.s, &f, 30, low);
+    double spread = moves(&b, k, k), fidelity = 1 / dp_units_loss(&b.s.units, k);
+    double passes = b.s.passes, want = whole_look(&b, k, fidelity);
+    double whole = b.s.passes - passes;
+    ck_dp_ok(dp_panel_open(&panel, &b.s, &err));
+    passes = b.s.passes;
+    ck_dp_ok(
+        dp_panel_ask(&panel, low, 1 / dp_units_loss(&b.s.units, low), DP_ASK_SOME, &look, &err));
+    double more = spread * sqrt(dp_units_loss(&b.s.units, low) * fidelity);
+    ck_assert(!look.whole && look.excess > 1.3);
+    ck_assert_double_eq_tol(b.s.passes - passes,
+                            (double)worked_out(&b, more, TRIALS / 4, 0, draws) / HALF, 1e-9);
+    passes = b.s.passes;
+    ck_dp_ok(dp_panel_ask(&panel, k, fidelity, DP_ASK_ALL, &look, &err));
+    ck_assert(look.whole);
+    ck_assert_double_eq(look.excess, want);
+    ck_assert_double_eq_tol(b.s.passes - passes, whole, 1e-9);
+    dp_panel_close(&panel);
     bench_close(&b);
 }
 END_TEST
@@ -390,7 +448,8 @@ Suite *test_scale_suite(void) {
     tcase_add_loop_test(tcase, several_budgets_are_asked_together, 0, 4);
     tcase_add_loop_test(tcase, acceptance_climbs_until_it_passes_or_the_hardware_ends, 0, 2);
     tcase_add_loop_test(tcase, a_look_at_some_answers_says_what_a_whole_one_says, 0, 4);
-    tcase_add_loop_test(tcase, draws_are_spent_where_answers_turn, 0, 4);
+    tcase_add_loop_test(tcase, draws_are_spent_where_answers_turn, 0, 8);
+    tcase_add_test(tcase, a_first_look_asks_what_can_turn);
     tcase_add_loop_test(tcase, where_noise_only_scales_forecasts_are_near, 0, 4);
     tcase_add_test(tcase, a_loss_is_asked_of_all_samples);
     suite_add_tcase(suite, tcase);

@@ -57,8 +57,7 @@ static dp_status look(dp_panel *p, const dp_family *f, double t, bool whole, dp_
                       known *k, dp_look *l, dp_error *err) {
     bool between = w->fail > 0 && isfinite(w->above); /* what a few draws say is too coarse there */
     dp_ask ask = whole ? DP_ASK_ALL : between ? DP_ASK_DRAWS : DP_ASK_SOME;
-    double aim = NAN, limit = NAN, loss = dp_units_loss(&p->s->units, k->now);
-    double fidelity = loss > 0 && isfinite(loss) ? 1 / loss : t;
+    double aim = NAN, limit = NAN, fidelity = dp_search_fidelity(p->s, k->now, t);
     dp_status status = dp_panel_ask(p, k->now, fidelity, ask, l, err);
     if (status == DP_OK) status = dp_panel_forecast(p, fidelity, w->rule.aim, &aim, err);
     if (status == DP_OK) status = dp_panel_forecast(p, fidelity, 1, &limit, err);
@@ -134,7 +133,8 @@ dp_status dp_accept_measure(dp_search *s, dp_acceptance *a, dp_error *err) {
     dp_panel panel;
     dp_look l;
     dp_status status = dp_panel_open(&panel, s, err);
-    if (status == DP_OK) status = dp_panel_ask(&panel, a->k, 1, DP_ASK_ALL, &l, err);
+    if (status == DP_OK)
+        status = dp_panel_ask(&panel, a->k, dp_search_fidelity(s, a->k, 1), DP_ASK_ALL, &l, err);
     a->checks = 1;
     if (status == DP_OK) {
         dp_outcome outcome = dp_panel_outcome(&panel);

@@ -93,6 +93,11 @@ dp_status dp_search_sensitivity(dp_search *s, const dp_evaluation *point, double
     return status;
 }
 
+double dp_search_fidelity(const dp_search *s, const double *k, double otherwise) {
+    double loss = dp_units_loss(&s->units, k);
+    return loss > 0 && isfinite(loss) ? 1 / loss : otherwise;
+}
+
 dp_status dp_search_evaluate(dp_search *s, dp_half *half, const double *k, const uint32_t trials[2],
                              dp_error *err) {
     dp_units_spread(&s->units, k, s->repetitions);
@@ -101,5 +106,7 @@ dp_status dp_search_evaluate(dp_search *s, dp_half *half, const double *k, const
                        .first_trial = trials[0],
                        .trials = (int)trials[1]};
     dp_search_count(s, half->samples * e.trials, DP_FORWARD_COST);
+    half->draws = e.trials;
+    half->fidelity = dp_search_fidelity(s, k, INFINITY);
     return dp_engine_evaluate(s->engine, &e, half->scores, err);
 }

@@ -11,7 +11,7 @@
 #define CHECK_TRIAL 0x10000000U
 
 /*
- * The first look has a quarter of the draws. A bound this far from the budget is not worth the others: stopping for failure
+ * The first look has a quarter of the draws, of what can turn. A bound this far from the budget is not worth the others: stopping for failure
  * needs no correction, and what is stopped as dearer than needed is not a pass.
  */
 static const double hopeless = 1.3, needless = 0.7;
@@ -42,6 +42,32 @@ static bool has_margins(const dp_search *s) {
     return drops;
 }
 
+/* The root mean square of what noise did to margins, taken to fidelity 1. */
+static double spread_of(const dp_half *half, int draws, double fidelity) {
+    const dp_score *clean = dp_reference_scores(half->reference);
+    double sum = 0;
+    for (int64_t i = 0; i < half->samples * draws; i++) {
+        double move = half->scores[i].margin - clean[i % half->samples].margin;
+        sum += move * move;
+    }
+    return sqrt(sum * fidelity / (double)(half->samples * draws));
+}
+
+/* As the learn set has it; 0 where that was not evaluated, or has margins that are not finite. */
+static double spread_on_learn_set(const dp_search *s) {
+    const dp_half *learn = &s->learn;
+    double spread = learn->draws ? spread_of(learn, learn->draws, learn->fidelity) : 0;
+    return isfinite(spread) ? spread : 0;
+}
+
+/* Until a sample is asked, it is taken to answer as without noise. */
+static void answer_clean(dp_panel *p) {
+    const dp_half *check = &p->s->check;
+    for (int64_t i = 0; i < check->samples * p->s->options->trials; i++)
+        check->scores[i] = clean_of(p)[i % check->samples];
+    for (int64_t i = 0; i < check->samples; i++) p->at[i] = 1;
+}
+
 dp_status dp_panel_open(dp_panel *p, dp_search *s, dp_error *err) {
     size_t samples = (size_t)s->check.samples, all = samples * (size_t)s->options->trials;
     *p = (dp_panel){.s = s, .margins = has_margins(s)};
@@ -54,8 +80,11 @@ dp_status dp_panel_open(dp_panel *p, dp_search *s, dp_error *err) {
     p->moved = dp_alloc(all, sizeof *p->moved);
     p->list = dp_alloc(samples, sizeof *p->list);
     p->some = dp_alloc(all, sizeof *p->some);
-    if (p->k && p->asked && p->at && p->moved && p->list && p->some) return DP_OK;
-    return dp_fail(err, DP_EMEMORY, "no memory for acceptance");
+    if (!p->k || !p->asked || !p->at || !p->moved || !p->list || !p->some)
+        return dp_fail(err, DP_EMEMORY, "no memory for acceptance");
+    if (p->parts) p->spread = spread_on_learn_set(s);
+    if (p->spread > 0) answer_clean(p);
+    return DP_OK;
 }
 
 void dp_panel_close(dp_panel *p) {
@@ -131,17 +160,6 @@ static int quarter(const dp_panel *p) {
     return (p->s->options->trials + 3) / 4;
 }
 
-/* The root mean square of what noise did to a margin, taken to fidelity 1. */
-static double spread_of(const dp_panel *p, double fidelity) {
-    int64_t samples = p->s->check.samples;
-    double sum = 0;
-    for (int64_t i = 0; i < samples * p->draws; i++) {
-        double move = p->s->check.scores[i].margin - clean_of(p)[i % samples].margin;
-        sum += move * move;
-    }
-    return sqrt(sum * fidelity / (double)(samples * p->draws));
-}
-
 /* Strata go by the clean margin, which no draw has touched: that leaves the mean over samples without bias. */
 static bool can_turn(const dp_panel *p, int64_t sample, double fidelity) {
     return !p->parts || !(fabs(clean_of(p)[sample].margin) >= reach * p->spread / sqrt(fidelity));
@@ -198,13 +216,14 @@ static bool turns_near(const dp_panel *p, int64_t sample, double fidelity) {
     return false;
 }
 
-/* Of one stratum what is open at this precision: all samples, or those that are near their turn. */
+/* Of one stratum what is open at this precision: all samples, or those that are near their turn; what can turn and was never asked may
+ * be that. */
 static dp_status ask_open(dp_panel *p, const double *k, double fidelity, bool whole, bool stratum,
                           dp_error *err) {
     int64_t length = 0;
     for (int64_t i = 0; i < p->s->check.samples; i++)
         if (p->asked[i] != p->number && can_turn(p, i, fidelity) == stratum &&
-            (whole || turns_near(p, i, fidelity)))
+            (whole || (stratum && !p->asked[i]) || turns_near(p, i, fidelity)))
             p->list[length++] = i;
     int draws = stratum ? p->draws : quarter(p);
     dp_status status = ask_listed(p, k, length, 0, draws, err);
@@ -216,25 +235,49 @@ static dp_status ask_open(dp_panel *p, const double *k, double fidelity, bool wh
     return status;
 }
 
-/* The draws behind the first quarter, of which there are some. */
-static dp_status ask_rest(dp_panel *p, const double *k, double fidelity, dp_error *err) {
-    int first = p->draws, rest = p->s->options->trials - first;
-    if (!p->parts) return ask_all(p, k, rest, err);
+/* Everything is asked at this precision now. */
+static void mark_all(dp_panel *p, double fidelity) {
+    for (int64_t i = 0; i < p->s->check.samples; i++) {
+        p->at[i] = fidelity;
+        p->asked[i] = p->number;
+    }
+}
+
+/* The draws up to `draws` for what can turn. */
+static dp_status ask_near(dp_panel *p, const double *k, double fidelity, int draws, dp_error *err) {
     int64_t length = 0;
-    p->spread = spread_of(p, fidelity);
     for (int64_t i = 0; i < p->s->check.samples; i++)
-        if (can_turn(p, i, fidelity))
-            p->list[length++] = i;
-        else
-            repeat_draws(p, i);
-    dp_status status = ask_listed(p, k, length, first, rest, err);
-    if (status == DP_OK) p->draws += rest;
+        if (can_turn(p, i, fidelity)) p->list[length++] = i;
+    dp_status status = ask_listed(p, k, length, p->draws, draws - p->draws, err);
+    for (int64_t j = 0; status == DP_OK && j < length; j++) {
+        p->at[p->list[j]] = fidelity;
+        p->asked[p->list[j]] = p->number;
+    }
+    if (status == DP_OK) p->draws = draws;
     return status;
 }
 
-static bool asked_all(const dp_panel *p) {
+/* The first quarter of the draws: of all samples while it is not known what noise does to margins. */
+static dp_status ask_quarter(dp_panel *p, const double *k, double fidelity, dp_error *err) {
+    if (p->spread > 0) return ask_near(p, k, fidelity, quarter(p), err);
+    mark_all(p, fidelity);
+    return ask_all(p, k, quarter(p), err);
+}
+
+/* The draws behind the first quarter, of which there are some. */
+static dp_status ask_rest(dp_panel *p, const double *k, double fidelity, dp_error *err) {
+    int all = p->s->options->trials;
+    if (!p->parts) return ask_all(p, k, all - p->draws, err);
+    if (!(p->spread > 0)) p->spread = spread_of(&p->s->check, p->draws, fidelity);
     for (int64_t i = 0; i < p->s->check.samples; i++)
-        if (p->asked[i] != p->number) return false;
+        if (!can_turn(p, i, fidelity)) repeat_draws(p, i);
+    return ask_near(p, k, fidelity, all, err);
+}
+
+/* At this precision; with `near`, of what can turn. */
+static bool asked(const dp_panel *p, double fidelity, bool near) {
+    for (int64_t i = 0; i < p->s->check.samples; i++)
+        if (p->asked[i] != p->number && !(near && !can_turn(p, i, fidelity))) return false;
     return true;
 }
 
@@ -243,13 +286,10 @@ static dp_status ask_anew(dp_panel *p, const double *k, double fidelity, dp_ask 
                           dp_error *err) {
     int all = p->s->options->trials;
     dp_answer answer;
-    if (p->draws == all || !asked_all(p)) p->draws = 0; /* else those of this precision are kept */
-    for (int64_t i = 0; i < p->s->check.samples; i++) {
-        p->at[i] = fidelity;
-        p->asked[i] = p->number;
-    }
+    if (p->draws == all || !asked(p, fidelity, p->spread > 0))
+        p->draws = 0; /* else those of this precision are kept */
     if (p->draws == 0) {
-        dp_status status = ask_all(p, k, quarter(p), err);
+        dp_status status = ask_quarter(p, k, fidelity, err);
         if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
         if (status != DP_OK) return status;
         if (ask == DP_ASK_SOME && (answer.excess > hopeless || answer.excess < needless))
@@ -265,15 +305,15 @@ dp_status dp_panel_ask(dp_panel *p, const double *k, double fidelity, dp_ask ask
         memcpy(p->k, k, bytes);
         p->number++;
     }
-    bool known = p->parts && p->draws == p->s->options->trials;
+    int all = p->s->options->trials;
     bool whole = ask == DP_ASK_ALL;
-    dp_status status =
-        known ? ask_open(p, k, fidelity, whole, true, err) : ask_anew(p, k, fidelity, ask, err);
-    if (known && status == DP_OK) status = ask_open(p, k, fidelity, whole, false, err);
+    dp_status status = p->parts && p->draws == all ? ask_open(p, k, fidelity, whole, true, err)
+                                                   : ask_anew(p, k, fidelity, ask, err);
+    if (status == DP_OK && p->parts && p->draws == all)
+        status = ask_open(p, k, fidelity, whole, false, err);
     dp_answer answer;
     if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
     if (status != DP_OK) return status;
-    *look =
-        (dp_look){answer.excess, answer.active, p->draws == p->s->options->trials && asked_all(p)};
+    *look = (dp_look){answer.excess, answer.active, p->draws == all && asked(p, fidelity, false)};
     return DP_OK;
 }

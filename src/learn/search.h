@@ -15,7 +15,9 @@ typedef struct dp_half {
     const dp_dataset *data;
     dp_reference *reference;
     int64_t samples;
-    dp_score *scores; /* [trials, samples] of the latest evaluation */
+    dp_score *scores; /* [draws, samples] of the latest evaluation */
+    int draws;        /* 0: none yet */
+    double fidelity;  /* of its precision: dp_search_fidelity */
 } dp_half;
 
 typedef struct dp_search {
@@ -74,6 +76,12 @@ void dp_search_count(dp_search *s, int64_t samples, int cost);
 /** dp_engine_sensitivity on the learn set, counted. Shapes: sensitivities [channels]. */
 dp_status dp_search_sensitivity(dp_search *s, const dp_evaluation *point, double *sensitivities,
                                 dp_error *err);
+
+/**
+ * What the variance of noise at the output is inversely proportional to, by prediction; `otherwise` where nothing is predicted. Shapes:
+ * k [units].
+ */
+double dp_search_fidelity(const dp_search *s, const double *k, double otherwise);
 
 /** Evaluate units' K on one half with the draws first_trial ..: leaves half->scores. Shapes: k [units]. */
 dp_status dp_search_evaluate(dp_search *s, dp_half *half, const double *k, const uint32_t trials[2],
