@@ -49,28 +49,58 @@ static double mu_at(const dp_operand_vectors *v, int64_t j) {
     return v->mu ? (double)v->mu[j] : 0;
 }
 
-/* Weight rows as the core would store them, and the input converter's range. */
+/* Weight rows as the core would store them, and the input converter's range. Shapes: [channels]. */
 typedef struct facts {
-    double *norm2, *range, *step; /* [channels] */
+    double *norm2, *range;
+    double *off,
+        *lost; /* off: what is rounded off, squared, mean by the inputs' squares; lost: what is due to cut inputs */
+    double *cut; /* [input channels] mean square of what the converter cuts off */
     dp_quantiser input;
 } facts;
 
-static void take_row(const dp_engine *e, const dp_site_state *s, const dp_operand_vectors *v,
-                     int64_t channel, facts *f) {
+/* Mean square of an input channel as the vectors leave it. */
+static double left_of_square(const dp_operand_vectors *v, const dp_input_moments *m, int64_t j) {
+    double mu = mu_at(v, j), alpha = alpha_at(v, j);
+    return alpha * alpha * fmax(0, m[j].square - 2 * mu * m[j].mean + mu * mu);
+}
+
+static double weight_at(const dp_site_state *s, const dp_operand_vectors *v, int64_t channel,
+                        int64_t d) {
     const float *w = s->weight->data;
     layout at = layout_of(s, channel);
-    double low = 0, high = 0, norm2 = 0;
+    return (double)w[dp_site_weight(&s->site, channel, d)] / alpha_at(v, at.first + d / at.taps);
+}
+
+/* Weights are known, and with them what each of them is off by. */
+static double rounded_off(const dp_site_state *s, const dp_operand_vectors *v,
+                          const dp_input_moments *m, int64_t channel, double step) {
+    layout at = layout_of(s, channel);
+    double sum = 0, all = 0;
+    for (int64_t d = 0; step > 0 && d < s->site.depth; d++) {
+        double x = weight_at(s, v, channel, d), off = x - rint(x / step) * step;
+        double square = left_of_square(v, m, at.first + d / at.taps);
+        sum += off * off * square;
+        all += square;
+    }
+    return all > 0 ? sum / all : 0;
+}
+
+static void take_row(const dp_engine *e, const dp_site_state *s, const dp_operand_vectors *v,
+                     const dp_input_moments *m, int64_t channel, facts *f) {
+    layout at = layout_of(s, channel);
+    double low = 0, high = 0, norm2 = 0, lost = 0;
     for (int64_t d = 0; d < s->site.depth; d++) {
-        double x =
-            (double)w[dp_site_weight(&s->site, channel, d)] / alpha_at(v, at.first + d / at.taps);
+        double x = weight_at(s, v, channel, d);
         low = x < low ? x : low;
         high = x > high ? x : high;
         norm2 += x * x;
+        lost += x * x * f->cut[at.first + d / at.taps];
     }
+    f->lost[channel] = lost;
     dp_quantiser q = dp_quantiser_make(low, high, e->hardware->weight_bits);
     f->norm2[channel] = norm2;
     f->range[channel] = (double)q.high - (double)q.low;
-    f->step[channel] = (double)q.step;
+    f->off[channel] = rounded_off(s, v, m, channel, (double)q.step);
 }
 
 /* Input channels from `first` on, as the vectors leave them. */
@@ -121,10 +151,12 @@ double dp_expect_range(const dp_engine *e, int site, int samples, const dp_opera
 }
 
 static dp_quantiser input_of(const dp_engine *e, const dp_site_state *s, int samples,
-                             const dp_operand_vectors *v, const dp_input_moments *moments) {
+                             const dp_operand_vectors *v, const dp_input_moments *moments,
+                             double *cut) {
     double low, high;
     dp_tail_channels all = left_by(e, s, samples, v, moments);
     dp_tail_range(&all, e->hardware->percentile, &low, &high);
+    for (int64_t j = 0; j < s->inputs; j++) cut[j] = dp_tail_cut(&all, j, low, high);
     return dp_quantiser_make(low, high, e->hardware->input_bits);
 }
 
@@ -134,10 +166,8 @@ static double left_of_norm(const dp_site_state *s, const dp_operand_vectors *v,
     int64_t width = s->inputs / s->site.groups, first = layout_of(s, channel).first;
     double before = 0, after = 0;
     for (int64_t j = first; j < first + width; j++) {
-        double mu = mu_at(v, j), alpha = alpha_at(v, j);
-        double square = moments[j].square - 2 * mu * moments[j].mean + mu * mu;
         before += moments[j].square;
-        after += alpha * alpha * fmax(0, square);
+        after += left_of_square(v, moments, j);
     }
     return before > 0 ? after / before : 1;
 }
@@ -152,7 +182,8 @@ static void fill(const dp_engine *e, const dp_site_state *s, const dp_operand_ve
         double x2 = e->mean_norm[s->info.first_channel + c] * left;
         double std = (double)noise->weight_std[c];
         out->noise[c] = ((double)noise->shot[c] + std * std) * x2 + (double)noise->additive[c];
-        out->rounding[c] = (step2 * f->norm2[c] + f->step[c] * f->step[c] * x2) / 12;
+        out->rounding[c] = step2 * f->norm2[c] / 12 + f->off[c] * x2;
+        out->cut[c] = f->lost[c];
     }
 }
 
@@ -162,16 +193,18 @@ dp_status dp_expect_noise(const dp_engine *e, int site, int samples, const dp_op
     size_t channels = (size_t)s->site.channels;
     facts f = {.norm2 = dp_alloc(channels, sizeof(double)),
                .range = dp_alloc(channels, sizeof(double)),
-               .step = dp_alloc(channels, sizeof(double))};
+               .off = dp_alloc(channels, sizeof(double)),
+               .lost = dp_alloc(channels, sizeof(double)),
+               .cut = dp_alloc((size_t)s->inputs, sizeof(double))};
     dp_site_noise noise = {dp_alloc(channels, sizeof(float)), dp_alloc(channels, sizeof(float)),
                            dp_alloc(channels, sizeof(float))};
     dp_input_moments *moments = dp_alloc((size_t)s->inputs, sizeof *moments);
-    bool ready =
-        f.norm2 && f.range && f.step && noise.shot && noise.additive && noise.weight_std && moments;
+    bool ready = f.norm2 && f.range && f.off && f.lost && f.cut && noise.shot && noise.additive &&
+                 noise.weight_std && moments;
     if (ready) {
         dp_expect_moments(e, site, samples, moments);
-        for (int64_t c = 0; c < s->site.channels; c++) take_row(e, s, v, c, &f);
-        f.input = input_of(e, s, samples, v, moments);
+        f.input = input_of(e, s, samples, v, moments, f.cut);
+        for (int64_t c = 0; c < s->site.channels; c++) take_row(e, s, v, moments, c, &f);
         dp_site_facts known = {.channels = s->site.channels,
                                .depth = s->site.depth,
                                .weight_norm2 = f.norm2,
@@ -180,7 +213,7 @@ dp_status dp_expect_noise(const dp_engine *e, int site, int samples, const dp_op
         dp_noise_site(e->hardware, &known, &noise);
         fill(e, s, v, moments, &f, &noise, out);
     }
-    void *blocks[] = {f.norm2,        f.range,          f.step, noise.shot,
+    void *blocks[] = {f.norm2,        f.range,          f.off,  f.lost, f.cut, noise.shot,
                       noise.additive, noise.weight_std, moments};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dp_free(blocks[i]);
     return ready ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory to expect a site's noise");

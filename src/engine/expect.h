@@ -19,6 +19,7 @@ typedef struct dp_operand_vectors {
 typedef struct dp_expectation {
     double *noise;    /* variance at K = 1 */
     double *rounding; /* variance of what the converters of inputs and weights round off */
+    double *cut;      /* mean square of what those of inputs cut off */
 } dp_expectation;
 
 /** Moments of a site's input channels over the chosen samples. Shapes: out [input channels]. */

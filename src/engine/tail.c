@@ -12,6 +12,9 @@ enum { KEY_SHIFT = 23 - DP_TAIL_BITS, KEY_INFINITE = 0xff << DP_TAIL_BITS };
 /* Halvings of where a limit may be, from the extreme on: far below a bin. */
 enum { HALVINGS = 16 };
 
+/* Of the integral that says what a limit cuts. */
+enum { CUT_STEPS = 16 };
+
 /* Between which limits slopes are taken. */
 static const double apart = 1.2;
 
@@ -122,6 +125,24 @@ void dp_tail_range(const dp_tail_channels *c, double percentile, double *low, do
     double allowed = values * (100 - percentile) / 100 / (both ? 2 : 1);
     *low = -limit_of(c, 1, -*low, allowed);
     *high = limit_of(c, 0, *high, allowed);
+}
+
+/* Mean square of what one side of channel j loses: the integral of 2 (x - limit) P(beyond x) from the limit to the extreme. */
+static double cut_side(const dp_tail_channels *c, int64_t j, int side, double limit) {
+    double alpha = c->alpha ? (double)c->alpha[j] : 1, mu = c->mu ? (double)c->mu[j] : 0;
+    const dp_input_moments *m = &c->moments[j];
+    double far = side ? mu - m->low : m->high - mu, step = (far - limit / alpha) / CUT_STEPS;
+    double sum = 0;
+    for (int i = 0; step > 0 && i < CUT_STEPS; i++) {
+        double beyond_limit = (i + 0.5) * step, at = limit / alpha + beyond_limit;
+        sum += 2 * beyond_limit * outside(c, j, side, mu + (side ? -at : at)) * step;
+    }
+    return alpha * alpha * sum / m->values;
+}
+
+double dp_tail_cut(const dp_tail_channels *c, int64_t j, double low, double high) {
+    if (!c->halves[0] || c->moments[j].values <= 0) return 0;
+    return cut_side(c, j, 0, high) + cut_side(c, j, 1, -low);
 }
 
 /* Values of channel j about a limit; without counts, whether it reaches there. */

@@ -42,6 +42,9 @@ typedef struct dp_tail_channels {
  */
 void dp_tail_range(const dp_tail_channels *channels, double percentile, double *low, double *high);
 
+/** Mean square of what the limits cut off channel j's alpha_j (x_j - mu_j); 0 where values were not counted. */
+double dp_tail_cut(const dp_tail_channels *c, int64_t j, double low, double high);
+
 /**
  * How much of a range is made by each channel: the slope of its logarithm by log alpha_j, which add up to 1.
  *

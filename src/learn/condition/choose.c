@@ -25,16 +25,24 @@ typedef struct group {
     float *mu, *alpha;                  /* [inputs] scratch */
 } group;
 
-/* What a site's outputs are off by, mean square over channels. */
+/* What a site's outputs are off by, squares summed over channels: noise and rounding as they are weighed, and what the converters
+ * round and cut off. */
+typedef struct deviation {
+    double all, converted;
+} deviation;
+
 static dp_status error_of(const dp_engine *e, int site, int samples, const dp_operand_vectors *v,
-                          double *out, dp_error *err) {
+                          deviation *out, dp_error *err) {
     size_t channels = (size_t)dp_engine_site(e, site)->channels;
-    double *numbers = dp_alloc(2 * channels, sizeof *numbers);
+    double *numbers = dp_alloc(3 * channels, sizeof *numbers);
     if (!numbers) return dp_fail(err, DP_EMEMORY, "no memory for a site's channels");
-    dp_expectation expect = {numbers, numbers + channels};
+    dp_expectation expect = {numbers, numbers + channels, numbers + 2 * channels};
     dp_status status = dp_expect_noise(e, site, samples, v, &expect, err);
-    *out = 0;
-    for (size_t c = 0; c < channels; c++) *out += expect.noise[c] / weighing + expect.rounding[c];
+    *out = (deviation){0};
+    for (size_t c = 0; c < channels; c++) {
+        out->converted += expect.rounding[c] + expect.cut[c];
+        out->all += expect.noise[c] / weighing + expect.rounding[c];
+    }
     dp_free(numbers);
     return status;
 }
@@ -60,15 +68,22 @@ static dp_status make(const group *g, const plan *p, int samples, dp_operand_vec
     return status;
 }
 
-/* Worst of the sites, mean of the halves: what is left of the error on the half that the vectors do not come from. */
+static double part(double after, double before) {
+    return before > 0 ? after / before : 1;
+}
+
+/*
+ * Worst of the sites, mean of the halves: what is left of the error on the half that the vectors do not come from. What is rounded
+ * and cut off may not grow: how many repetitions a network will need is not known yet, and none average that out.
+ */
 static dp_status judge(const group *g, const plan *p, double *left, dp_error *err) {
     const dp_operand_vectors none = {0};
     dp_operand_vectors v;
     *left = 0;
     for (int i = 0; i < g->readers.count; i++) {
-        double sum = 0;
+        double sum = 0, converted = 0;
         for (int half = 0; half < 2; half++) {
-            double before, after;
+            deviation before, after;
             int site = g->readers.sites[i];
             dp_status status = make(g, p, half, &v, err);
             if (status == DP_OK)
@@ -76,9 +91,10 @@ static dp_status judge(const group *g, const plan *p, double *left, dp_error *er
             if (status == DP_OK)
                 status = error_of(g->readers.engine, site, 1 - half, &v, &after, err);
             if (status != DP_OK) return status;
-            sum += before > 0 ? after / before / 2 : 0.5;
+            sum += part(after.all, before.all) / 2;
+            converted += part(after.converted, before.converted) / 2;
         }
-        *left = fmax(*left, sum);
+        *left = fmax(*left, converted > 1 ? fmax(1, sum) : sum);
     }
     return DP_OK;
 }
@@ -168,14 +184,14 @@ static dp_status add(dp_choice *out, int at, const dp_conditioned_site *site, do
 static dp_status note(const group *g, int i, const dp_operand_vectors *v, dp_choice *out,
                       dp_error *err) {
     const dp_operand_vectors none = {0};
-    double before, after;
+    deviation before, after;
     int site = g->readers.sites[i];
     dp_status status = error_of(g->readers.engine, site, DP_EXPECT_ALL, &none, &before, err);
     if (status == DP_OK) status = error_of(g->readers.engine, site, DP_EXPECT_ALL, v, &after, err);
     if (status != DP_OK) return status;
     dp_conditioned_site made = {
         .site = g->can[i]->site, .inputs = g->readers.inputs, .mu = v->mu, .alpha = v->alpha};
-    return add(out, site, &made, before > 0 ? after / before : 1, err);
+    return add(out, site, &made, part(after.all, before.all), err);
 }
 
 static dp_status choose_group(group *g, dp_choice *out, dp_error *err) {
