@@ -254,6 +254,34 @@ START_TEST(what_converters_cut_does_not_count) {
 }
 END_TEST
 
+/* Weights are of two sizes, on their 8 bits' levels or between them. Balancing would even ranges out, and take them off the levels. */
+START_TEST(what_converters_lose_does_not_grow) {
+    static const float a[INPUTS] = {5, 1, 1, 1, 1, 1, 1, 1};
+    for (int bits = 0; bits < 9; bits += 8)
+        for (int off = 0; off < 2; off++) {
+            stage s;
+            stage_open(&s, 19);
+            s.hardware = net_hardware((const char *const[]){"thermal", NULL}, (double[]){0.01});
+            s.hardware.weight_bits = bits;
+            s.hardware.input_bits = 0;
+            int x = net_input(&s.n, "x", DP_F32, 2, NET_DIM(-1, INPUTS));
+            int y = net_linear(&s.n, affine(&s.n, x, 2, 1, a, zeros), 40, INPUTS);
+            int node = s.n.graph->values[y].producer;
+            float *w = s.n.graph->values[s.n.graph->nodes[node].in[1]].constant->data;
+            for (int i = 0; i < 40 * INPUTS; i++) {
+                float level = i % INPUTS ? 255 : 51;
+                w[i] =
+                    (i / INPUTS % 2 ? 1.0F : -1.0F) * (level - 0.5F * (float)(off && i % 2)) / 255;
+            }
+            net_output(&s.n, y);
+            stage_run(&s);
+            const dp_conditioned_site *done = done_to(&s, net_node_name(&s.n, y), NULL);
+            ck_assert_int_eq(done && done->alpha, bits == 0 || off);
+            stage_close(&s);
+        }
+}
+END_TEST
+
 /* ---- when ---- */
 
 START_TEST(nothing_is_done_where_nothing_is_gained) {
@@ -505,6 +533,7 @@ Suite *test_choose_suite(void) {
     tcase_add_test(tests, balancing_leaves_of_the_noise_what_was_expected);
     tcase_add_test(tests, ranges_are_evened_where_they_make_the_noise);
     tcase_add_test(tests, what_converters_cut_does_not_count);
+    tcase_add_test(tests, what_converters_lose_does_not_grow);
     tcase_add_test(tests, nothing_is_done_where_nothing_is_gained);
     tcase_add_test(tests, inputs_that_may_not_be_negative_are_not_centred);
     tcase_add_test(tests, inputs_that_are_negative_already_may_be_centred_on_any_hardware);

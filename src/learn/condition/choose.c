@@ -18,6 +18,9 @@ static const double margin = 0.02;
 /* Repetitions at which the noise is weighed against what the converters round off, which repetitions do not average out. */
 static const double weighing = 100;
 
+/* Of sums in double, relative: what is the same may look larger by so much. */
+static const double rounding_error = 1e-9;
+
 typedef struct group {
     dp_readers readers;
     const dp_choice_rules *rules;
@@ -69,7 +72,7 @@ static dp_status make(const group *g, const plan *p, int samples, dp_operand_vec
 }
 
 static double part(double after, double before) {
-    return before > 0 ? after / before : 1;
+    return before > 0 ? after / before : after > 0 ? INFINITY : 1;
 }
 
 /*
@@ -94,7 +97,7 @@ static dp_status judge(const group *g, const plan *p, double *left, dp_error *er
             sum += part(after.all, before.all) / 2;
             converted += part(after.converted, before.converted) / 2;
         }
-        *left = fmax(*left, converted > 1 ? fmax(1, sum) : sum);
+        *left = fmax(*left, converted > 1 + rounding_error ? fmax(1, sum) : sum);
     }
     return DP_OK;
 }
