@@ -117,6 +117,38 @@ START_TEST(range_is_that_of_all_values_in_order) {
 }
 END_TEST
 
+/* Squares of what lies outside, added up; a sixteenth of where a limit lies is left open, and 16 steps of an integral to the extreme. */
+START_TEST(what_is_cut_is_what_lies_outside) {
+    const range_case *r = &ranges[_i];
+    material *m = made(r->shift, r->positive);
+    dp_tail_channels c = {.count = CHANNELS,
+                          .halves = {m->tails[0], m->tails[1]},
+                          .moments = m->moments,
+                          .mu = r->mu,
+                          .alpha = r->alpha};
+    double low, high, told = 0, all = 0;
+    dp_tail_range(&c, r->percentile, &low, &high);
+    for (int j = 0; j < CHANNELS; j++) {
+        double alpha = r->alpha ? (double)r->alpha[j] : 1, mu = r->mu ? (double)r->mu[j] : 0;
+        double sum = 0;
+        for (int i = 0; i < 2 * VALUES; i++) {
+            double y = alpha * ((double)m->x[i / VALUES][j][i % VALUES] - mu);
+            sum += pow(y - fmin(fmax(y, low), high), 2) / (2 * VALUES);
+        }
+        double cut = dp_tail_cut(&c, j, low, high);
+        ck_assert_msg(fabs(cut - sum) <= 0.25 * sum + 1e-4, "%s, %d: %g, not %g", r->name, j, cut,
+                      sum);
+        told += cut;
+        all += sum;
+    }
+    ck_assert(all > 0);
+    ck_assert_double_eq_tol(told, all, 0.1 * all);
+    c.halves[0] = c.halves[1] = NULL;
+    ck_assert_double_eq(dp_tail_cut(&c, 0, low, high), 0);
+    dp_free(m);
+}
+END_TEST
+
 START_TEST(range_is_of_the_extremes_where_nothing_is_cut_or_counted) {
     material *m = made(0, false);
     dp_tail_channels c = {.count = CHANNELS,
@@ -170,6 +202,7 @@ Suite *test_tail_suite(void) {
     Suite *s = suite_create("tail");
     TCase *t = tcase_create("counts of the largest values");
     tcase_add_loop_test(t, range_is_that_of_all_values_in_order, 0, RANGES);
+    tcase_add_loop_test(t, what_is_cut_is_what_lies_outside, 0, RANGES);
     tcase_add_test(t, range_is_of_the_extremes_where_nothing_is_cut_or_counted);
     tcase_add_test(t, counts_depend_on_the_set_of_values_only);
     tcase_add_test(t, zeros_and_what_is_not_finite_is_in_no_tail);
