@@ -91,6 +91,21 @@ START_TEST(rough_products_are_near) {
 }
 END_TEST
 
+/* With bfloat16 alone each operand is off by 2^-9 at most.  */
+START_TEST(coarse_products_are_nearly_that) {
+    unsigned state = 7U + (unsigned)_i;
+    dp_gemm g = product(_i, &state);
+    g.rough = DP_COARSE;
+    size_t bytes = (size_t)(g.m * g.ldc) * sizeof(float);
+    float *before = dp_alloc(bytes, 1);
+    memcpy(before, g.c, bytes);
+    dp_gemm_run(&g);
+    check_product(&g, before, ldexp(2.1, -9));
+    dp_free(before);
+    release(&g);
+}
+END_TEST
+
 /* What does not say that it may be rough has OpenBLAS's bits; so have all where there are no tiles. */
 START_TEST(other_products_are_those_of_openblas) {
     unsigned state = 3;
@@ -132,6 +147,7 @@ Suite *test_gemm_amx_suite(void) {
     Suite *suite = suite_create("rough products");
     TCase *tests = tcase_create("rough products");
     tcase_add_loop_test(tests, rough_products_are_near, 0, SHAPES * WAYS);
+    tcase_add_loop_test(tests, coarse_products_are_nearly_that, 0, SHAPES * WAYS);
     tcase_add_test(tests, other_products_are_those_of_openblas);
     tcase_add_test(tests, infinities_stay_in_their_rows);
     suite_add_tcase(suite, tests);

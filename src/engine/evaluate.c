@@ -9,7 +9,7 @@
 
 static const dp_hooks clean_hooks = {
     .operand = dp_noisy_operand, .state = dp_noisy_state, .forward = dp_noisy_forward};
-static const dp_hooks noise_hooks = {.rough = true,
+static const dp_hooks noise_hooks = {.rough = DP_ROUGH,
                                      .operand = dp_noisy_operand,
                                      .state = dp_noisy_state,
                                      .forward = dp_noisy_forward};

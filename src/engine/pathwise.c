@@ -139,13 +139,13 @@ static void read_weights(void *worker, int site, int k) {
     }
 }
 
-const dp_hooks dp_pathwise_hooks = {.rough = true,
+const dp_hooks dp_pathwise_hooks = {.rough = DP_COARSE,
                                     .operand = dp_noisy_operand,
                                     .state = dp_noisy_state,
                                     .forward = dp_noisy_forward,
                                     .reverse = read_outputs,
                                     .norm_grads = true};
-const dp_hooks dp_pathwise_weight_hooks = {.rough = true,
+const dp_hooks dp_pathwise_weight_hooks = {.rough = DP_COARSE,
                                            .operand = dp_noisy_operand,
                                            .state = dp_noisy_state,
                                            .forward = dp_noisy_forward,

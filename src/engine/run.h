@@ -15,8 +15,7 @@ typedef struct dp_run dp_run;
 
 typedef struct dp_hooks {
     void *self;
-    bool
-        rough; /* products may be rounded (kernels/gemm.h): what comes of them is noisy, or an estimate */
+    dp_rough rough; /* what comes of the products is noisy, or an estimate */
     /* What the site reads in place of its input k; returns `in` to leave it. NULL: nothing is replaced. */
     const dp_tensor *(*operand)(void *self, int site, int k, const dp_tensor *in);
     /* Operands made inside a site's operator (recurrent states), in place: see dp_site_port. NULL: nothing happens to them. */

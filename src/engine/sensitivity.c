@@ -110,7 +110,7 @@ static void seed_sample(const dp_worker *w, const dp_reference *reference, const
 }
 
 static const dp_hooks reverse_hooks = {
-    .rough = true,
+    .rough = DP_COARSE,
     .operand = dp_noisy_operand,
     .state = dp_noisy_state,
     .forward = dp_noisy_forward,

@@ -231,7 +231,7 @@ static dp_status look(dp_engine *e, const dp_dataset *data, finding *found, dp_e
     int threads = dp_pool_threads(e->pool), groups = 0;
     survey s = {.engine = e};
     void *sums = NULL;
-    dp_hooks hooks = {.rough = true,
+    dp_hooks hooks = {.rough = DP_ROUGH,
                       .operand = look_at_operand,
                       .state = look_at_state,
                       .forward = look_at_output};

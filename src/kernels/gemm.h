@@ -9,6 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a product may be off by, where the processor has tiles (gemm_amx.h). */
+typedef enum dp_rough {
+    DP_PRECISE, /* float32 */
+    DP_ROUGH,   /* operands are rounded to 2^-17 of themselves */
+    DP_COARSE   /* to 2^-9: bfloat16 */
+} dp_rough;
+
 /* C[m,n] = op(A)[m,k] op(B)[k,n] + beta C + bias, all row-major; ld: floats from one stored row to the next. */
 typedef struct dp_gemm {
     int64_t m, n, k;
@@ -19,7 +26,7 @@ typedef struct dp_gemm {
     const float *bias; /* [m] one for each row, where beta is 0; NULL: none */
     float *c;
     int64_t ldc;
-    bool rough; /* operands may be rounded to 2^-17 of themselves (gemm_amx.h) */
+    dp_rough rough;
 } dp_gemm;
 
 void dp_gemm_run(const dp_gemm *g);

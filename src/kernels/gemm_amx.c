@@ -25,7 +25,7 @@
 
 enum { TILE = 16, STEP = 32, PANEL = 32, DEPTH = 256, WIDTH = 768, STEPS = DEPTH / STEP };
 /* Bytes of a tile; of both tiles, in both parts, that a panel has of a step. */
-enum { TILE_BYTES = 1024, STEP_BYTES = 4 * TILE_BYTES };
+enum { TILE_BYTES = 1024, STEP_BYTES = 4 * TILE_BYTES, COARSE_BYTES = 2 * TILE_BYTES };
 /* Fewer multiplications than these are done sooner without. */
 static const double least_work = 1 << 18;
 
@@ -101,9 +101,9 @@ AMX static inline void transpose(__m512i x[TILE]) {
 }
 
 /* Row i of both parts of a tile. */
-AMX static inline void store(parts line, int i, char *to) {
+AMX static inline void store(parts line, int i, bool coarse, char *to) {
     _mm512_store_si512(to + 64 * i, line.high);
-    _mm512_store_si512(to + 2 * TILE_BYTES + 64 * i, line.low);
+    if (!coarse) _mm512_store_si512(to + 2 * TILE_BYTES + 64 * i, line.low);
 }
 
 /* What has been stored as rows becomes columns. */
@@ -121,45 +121,54 @@ typedef struct piece {
 } piece;
 
 /* Lines along the depth: each becomes a row of the left operand's tile, a column of the right one's. */
-AMX static void pack_along(piece p, bool columns, char *to) {
+AMX static void pack_along(piece p, bool columns, bool coarse, char *to) {
     __mmask16 m0 = first(p.depth), m1 = first(p.depth - TILE);
     for (int i = 0; i < TILE; i++) {
         const float *x = i < p.width ? p.x + i * p.ld : p.x;
         __m512 head = _mm512_setzero_ps(), rest = head;
         if (i < p.width) head = _mm512_maskz_loadu_ps(m0, x);
         if (i < p.width && m1) rest = _mm512_maskz_loadu_ps(m1, x + TILE);
-        store(split(head, rest, false), i, to);
+        store(split(head, rest, false), i, coarse, to);
     }
     if (!columns) return;
     turn(to);
-    turn(to + 2 * TILE_BYTES);
+    if (!coarse) turn(to + 2 * TILE_BYTES);
 }
 
 /* Lines across the depth: two of them become a row of the right operand's tile, a column of the left one's. */
-AMX static void pack_across(piece p, bool columns, char *to) {
+AMX static void pack_across(piece p, bool columns, bool coarse, char *to) {
     __mmask16 m = first(p.width);
     for (int i = 0; i < TILE; i++) {
         __m512 even = _mm512_setzero_ps(), odd = even;
         if (m && 2 * i < p.depth) even = _mm512_maskz_loadu_ps(m, p.x + 2 * i * p.ld);
         if (m && 2 * i + 1 < p.depth) odd = _mm512_maskz_loadu_ps(m, p.x + (2 * i + 1) * p.ld);
-        store(split(even, odd, true), i, to);
+        store(split(even, odd, true), i, coarse, to);
     }
     if (!columns) return;
     turn(to);
-    turn(to + 2 * TILE_BYTES);
+    if (!coarse) turn(to + 2 * TILE_BYTES);
+}
+
+/* How operands lie, and whether there are low parts of them. */
+typedef struct layout {
+    bool across, right, coarse;
+} layout;
+
+static int64_t step_bytes(bool coarse) {
+    return coarse ? COARSE_BYTES : STEP_BYTES;
 }
 
 /* 32 rows of the left operand, or columns of the right one: for each step the tiles high, high, low, low. */
-AMX static void pack_panel(piece all, bool across, bool right, char *to) {
-    for (int64_t k = 0; k < all.depth; k += STEP, to += STEP_BYTES)
+AMX static void pack_panel(piece all, layout is, char *to) {
+    for (int64_t k = 0; k < all.depth; k += STEP, to += step_bytes(is.coarse))
         for (int64_t half = 0; half < 2; half++) {
             int64_t at = half * TILE, left = all.width - at;
             piece p = {all.x, all.ld, left > 0 ? left : 0, all.depth - k};
-            if (left > 0) p.x += across ? k * all.ld + at : at * all.ld + k;
-            if (across)
-                pack_across(p, !right, to + half * TILE_BYTES);
+            if (left > 0) p.x += is.across ? k * all.ld + at : at * all.ld + k;
+            if (is.across)
+                pack_across(p, !is.right, is.coarse, to + half * TILE_BYTES);
             else
-                pack_along(p, right, to + half * TILE_BYTES);
+                pack_along(p, is.right, is.coarse, to + half * TILE_BYTES);
         }
 }
 
@@ -187,8 +196,49 @@ typedef struct start {
     int64_t ld;
 } start;
 
-AMX static void multiply_panels(const char *a, const char *b, int64_t steps, start from, float *c,
-                                int64_t ldc) {
+/* Products of the high parts with each other, and of each with the other's low part. */
+AMX static inline void multiply_step(const char *a, const char *b) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, b + 2 * TILE_BYTES, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, b + 3 * TILE_BYTES, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, a + TILE_BYTES, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    _tile_loadd(6, b, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, b + TILE_BYTES, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(4, a + 2 * TILE_BYTES, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    _tile_loadd(5, a + 3 * TILE_BYTES, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+}
+
+AMX static inline void multiply_high_parts(const char *a, const char *b) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, b, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, b + TILE_BYTES, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, a + TILE_BYTES, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+}
+
+/* Packed panels, and so many steps of the depth. */
+typedef struct panels {
+    const char *a, *b;
+    int64_t steps;
+    bool coarse;
+} panels;
+
+AMX static void multiply_panels(panels p, start from, float *c, int64_t ldc) {
     int64_t stride = ldc * 4;
     if (from.at) {
         _tile_loadd(0, from.at, from.ld * 4);
@@ -201,28 +251,10 @@ AMX static void multiply_panels(const char *a, const char *b, int64_t steps, sta
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (int64_t s = 0; s < steps; s++, a += STEP_BYTES, b += STEP_BYTES) {
-        _tile_loadd(4, a, 64);
-        _tile_loadd(6, b + 2 * TILE_BYTES, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, b + 3 * TILE_BYTES, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, a + TILE_BYTES, 64);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-        _tile_loadd(6, b, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, b + TILE_BYTES, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(4, a + 2 * TILE_BYTES, 64);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-        _tile_loadd(5, a + 3 * TILE_BYTES, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-    }
+    for (int64_t s = 0; p.coarse && s < p.steps; s++)
+        multiply_high_parts(p.a + s * COARSE_BYTES, p.b + s * COARSE_BYTES);
+    for (int64_t s = 0; !p.coarse && s < p.steps; s++)
+        multiply_step(p.a + s * STEP_BYTES, p.b + s * STEP_BYTES);
     _tile_stored(0, c, stride);
     _tile_stored(1, c + TILE, stride);
     _tile_stored(2, c + TILE * ldc, stride);
@@ -230,13 +262,13 @@ AMX static void multiply_panels(const char *a, const char *b, int64_t steps, sta
 }
 
 /* Outputs that are fewer than 32 x 32 go through a buffer. */
-AMX static void multiply_edge(const char *a, const char *b, int64_t steps, start from, float *c,
-                              int64_t ldc, int64_t rows, int64_t columns) {
+AMX static void multiply_edge(panels p, start from, float *c, int64_t ldc, int64_t rows,
+                              int64_t columns) {
     alignas(64) float sums[PANEL * PANEL];
     for (int64_t i = 0; from.at == c && i < rows; i++)
         memcpy(sums + i * PANEL, c + i * ldc, (size_t)columns * sizeof *c);
     if (from.at == c) from = (start){sums, PANEL};
-    multiply_panels(a, b, steps, from, sums, PANEL);
+    multiply_panels(p, from, sums, PANEL);
     for (int64_t i = 0; i < rows; i++)
         memcpy(c + i * ldc, sums + i * PANEL, (size_t)columns * sizeof *c);
 }
@@ -259,26 +291,26 @@ AMX static void multiply_block(const dp_gemm *g, int64_t column, int64_t columns
     alignas(64) char right[WIDTH / PANEL * STEPS * STEP_BYTES], left[STEPS * STEP_BYTES];
     alignas(64) float biases[PANEL * PANEL] = {0};
     int64_t steps = (depth + STEP - 1) / STEP;
-    bool add = k > 0 || g->beta != 0;
+    bool add = k > 0 || g->beta != 0, coarse = g->rough == DP_COARSE;
     for (int64_t j = 0; j < columns; j += PANEL) {
         const float *b =
             g->transpose_b ? g->b + (column + j) * g->ldb + k : g->b + k * g->ldb + column + j;
-        pack_panel((piece){b, g->ldb, min64(PANEL, columns - j), depth}, !g->transpose_b, true,
-                   right + j / PANEL * STEPS * STEP_BYTES);
+        pack_panel((piece){b, g->ldb, min64(PANEL, columns - j), depth},
+                   (layout){!g->transpose_b, true, coarse}, right + j / PANEL * STEPS * STEP_BYTES);
     }
     for (int64_t i = 0; i < g->m; i += PANEL) {
         const float *a = g->transpose_a ? g->a + k * g->lda + i : g->a + i * g->lda + k;
         int64_t rows = min64(PANEL, g->m - i);
-        pack_panel((piece){a, g->lda, rows, depth}, g->transpose_a, false, left);
+        pack_panel((piece){a, g->lda, rows, depth}, (layout){g->transpose_a, false, coarse}, left);
         if (g->bias && !add) spread_bias(g->bias + i, rows, biases);
         for (int64_t j = 0; j < columns; j += PANEL) {
-            const char *b = right + j / PANEL * STEPS * STEP_BYTES;
+            panels p = {left, right + j / PANEL * STEPS * STEP_BYTES, steps, coarse};
             float *c = g->c + i * g->ldc + column + j;
             start from = {add ? c : g->bias ? biases : NULL, add ? g->ldc : PANEL};
             if (rows == PANEL && columns - j >= PANEL)
-                multiply_panels(left, b, steps, from, c, g->ldc);
+                multiply_panels(p, from, c, g->ldc);
             else
-                multiply_edge(left, b, steps, from, c, g->ldc, rows, min64(PANEL, columns - j));
+                multiply_edge(p, from, c, g->ldc, rows, min64(PANEL, columns - j));
         }
     }
 }

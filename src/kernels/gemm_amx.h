@@ -7,7 +7,7 @@
  *     x y = h h' + h l' + l h' + O(2^-16) x y
  *
  * takes three products of tiles, at about 16 times the speed of float32 each. Rounding errors of a dot product are random: outputs are off by a
- * few millionths of the largest. Where an operand is not finite, the output is not finite, and may be NaN in place of infinite.
+ * few millionths of the largest. Coarse products are h h' alone, off by at most 2^-8 of each. Where an operand is not finite, the output is not finite, and may be NaN in place of infinite.
  * Source  N. J. Higham, T. Mary, "Mixed precision algorithms in numerical linear algebra", Acta Numerica 31, 2022, section 13;
  *         Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18.
  */

@@ -15,6 +15,7 @@
 #ifndef DP_MODEL_OP_H
 #define DP_MODEL_OP_H
 
+#include "kernels/gemm.h"
 #include "model/graph.h"
 #include "model/site.h"
 
@@ -31,7 +32,7 @@ typedef struct dp_op_args {
     size_t
         scratch_bytes; /* shape() sets it: the larger of what forward and, if `reverse`, adjoint need */
     bool reverse;      /* shape(): adjoint will run */
-    bool rough;        /* forward and adjoint: noise is far above what rough products are off by */
+    dp_rough rough; /* forward and adjoint: noise is far above what products may be off by */
     void *
         state; /* state_bytes, 64-byte aligned: as forward left it when adjoint comes, which only reads it */
     size_t
