@@ -57,6 +57,13 @@ NETWORKS = {
 }
 
 
+def measured(benchmark):
+    """The figures that results/bench.json has of it."""
+    path = ROOT / "results" / "bench.json"
+    report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return report.get("benchmarks", {}).get(benchmark, {}).get("figures", {})
+
+
 def say(text):
     print(f"   {text}", file=sys.stderr, flush=True)
 
