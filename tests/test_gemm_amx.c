@@ -77,32 +77,28 @@ static void check_product(const dp_gemm *g, const float *before, double off) {
         }
 }
 
-/* Each product of two floats is off by 3 * 2^-17 at most, and their sum in float32 by less than as much again. */
-START_TEST(rough_products_are_near) {
-    unsigned state = 7U + (unsigned)_i;
-    dp_gemm g = product(_i, &state);
+static void check_run(int which, dp_rough rough, double off) {
+    unsigned state = 7U + (unsigned)which;
+    dp_gemm g = product(which, &state);
+    g.rough = rough;
     size_t bytes = (size_t)(g.m * g.ldc) * sizeof(float);
     float *before = dp_alloc(bytes, 1);
     memcpy(before, g.c, bytes);
     dp_gemm_run(&g);
-    check_product(&g, before, ldexp(6, -17));
+    check_product(&g, before, off);
     dp_free(before);
     release(&g);
 }
+
+/* Each product of two floats is off by 3 * 2^-17 at most, and their sum in float32 by less than as much again. */
+START_TEST(rough_products_are_near) {
+    check_run(_i, DP_ROUGH, ldexp(6, -17));
+}
 END_TEST
 
-/* With bfloat16 alone each operand is off by 2^-9 at most.  */
+/* With bfloat16 alone each operand is off by 2^-9 at most. */
 START_TEST(coarse_products_are_nearly_that) {
-    unsigned state = 7U + (unsigned)_i;
-    dp_gemm g = product(_i, &state);
-    g.rough = DP_COARSE;
-    size_t bytes = (size_t)(g.m * g.ldc) * sizeof(float);
-    float *before = dp_alloc(bytes, 1);
-    memcpy(before, g.c, bytes);
-    dp_gemm_run(&g);
-    check_product(&g, before, ldexp(2.1, -9));
-    dp_free(before);
-    release(&g);
+    check_run(_i, DP_COARSE, ldexp(2.1, -9));
 }
 END_TEST
 

@@ -71,6 +71,14 @@ static double *sorted(const material *m, const dp_tail_channels *c, int halves, 
 static const float alphas[CHANNELS] = {4, 2, 1, 0.5F, 0.25F},
                    means[CHANNELS] = {0.5F, -1, 2, 0, -3};
 
+static dp_tail_channels channels_of(const material *m, const float *mu, const float *alpha) {
+    return (dp_tail_channels){.count = CHANNELS,
+                              .halves = {m->tails[0], m->tails[1]},
+                              .moments = m->moments,
+                              .mu = mu,
+                              .alpha = alpha};
+}
+
 typedef struct range_case {
     const char *name;
     double shift;
@@ -95,11 +103,7 @@ enum { RANGES = sizeof ranges / sizeof *ranges };
 START_TEST(range_is_that_of_all_values_in_order) {
     const range_case *r = &ranges[_i];
     material *m = made(r->shift, r->positive);
-    dp_tail_channels c = {.count = CHANNELS,
-                          .halves = {m->tails[0], m->tails[1]},
-                          .moments = m->moments,
-                          .mu = r->mu,
-                          .alpha = r->alpha};
+    dp_tail_channels c = channels_of(m, r->mu, r->alpha);
     double low, high, size;
     double *all = sorted(m, &c, 2, &size);
     const int n = 2 * CHANNELS * VALUES;
@@ -121,11 +125,7 @@ END_TEST
 START_TEST(what_is_cut_is_what_lies_outside) {
     const range_case *r = &ranges[_i];
     material *m = made(r->shift, r->positive);
-    dp_tail_channels c = {.count = CHANNELS,
-                          .halves = {m->tails[0], m->tails[1]},
-                          .moments = m->moments,
-                          .mu = r->mu,
-                          .alpha = r->alpha};
+    dp_tail_channels c = channels_of(m, r->mu, r->alpha);
     double low, high, told = 0, all = 0;
     dp_tail_range(&c, r->percentile, &low, &high);
     for (int j = 0; j < CHANNELS; j++) {
@@ -151,11 +151,7 @@ END_TEST
 
 START_TEST(range_is_of_the_extremes_where_nothing_is_cut_or_counted) {
     material *m = made(0, false);
-    dp_tail_channels c = {.count = CHANNELS,
-                          .halves = {m->tails[0], m->tails[1]},
-                          .moments = m->moments,
-                          .mu = means,
-                          .alpha = alphas};
+    dp_tail_channels c = channels_of(m, means, alphas);
     double low, high, size, *all = sorted(m, &c, 2, &size);
     for (int how = 0; how < 2; how++) {
         dp_tail_range(&c, how == 0 ? 100 : 99, &low, &high);
