@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "kernels/conv.h"
+#include "kernels/conv_frame.h"
 #include "kernels/gemm.h"
 #include "kernels/vector.h"
 #include "oracle.h"
@@ -119,6 +120,42 @@ START_TEST(columns_are_patches_however_many_rows_are_taken) {
 }
 END_TEST
 
+/* What lies where lines and places say is what columns have, for some rows and channels and for the input itself where that will do. */
+START_TEST(frames_hold_the_columns) {
+    oracle_conv o;
+    dp_conv g = geometry(&geometries[_i], &o);
+    ck_assert(dp_conv_has_frame(&g));
+    int64_t plane = dp_conv_plane(&g), channels = g.channels / g.groups, taps = dp_conv_taps(&g);
+    float *x = oracle_randoms(1, channels * plane);
+    for (int64_t rows = 1; rows <= g.out[1]; rows++) {
+        dp_conv_frame f = dp_conv_frame_of(&g, rows);
+        int64_t size = dp_conv_frame_size(&f), width = rows * g.out[2], skip = channels > 1;
+        int64_t count = channels - skip, first = f.direct ? 0 : 3;
+        float *frame = dp_alloc((size_t)(count * size + first), sizeof *frame);
+        float *columns = dp_alloc((size_t)(count * taps * width), sizeof *columns);
+        int64_t *lines = dp_alloc((size_t)(count * taps), sizeof *lines);
+        int64_t *places = dp_alloc((size_t)width, sizeof *places);
+        for (int64_t row = 0; row + rows <= g.out[1]; row++) {
+            dp_conv_part part = {row, rows, skip, count, width};
+            dp_conv_columns(&g, x, part, columns);
+            memset(frame, 0xFF, (size_t)(count * size + first) * sizeof *frame);
+            if (!f.direct) dp_conv_frame_fill(&g, &f, x, part, frame + first);
+            dp_conv_frame_lines(&g, &f, count, lines);
+            dp_conv_frame_places(&g, &f, rows, f.direct ? row * g.in[2] : first, places);
+            const float *from = f.direct ? x + skip * plane : frame;
+            for (int64_t l = 0; l < count * taps; l++)
+                for (int64_t p = 0; p < width; p++)
+                    ck_assert(from[lines[l] + places[p]] == columns[l * width + p]);
+        }
+        dp_free(frame);
+        dp_free(columns);
+        dp_free(lines);
+        dp_free(places);
+    }
+    dp_free(x);
+}
+END_TEST
+
 static double dot(const float *a, const float *b, int64_t count) {
     double sum = 0;
     for (int64_t i = 0; i < count; i++) sum += (double)a[i] * (double)b[i];
@@ -227,6 +264,7 @@ Suite *test_kernels_suite(void) {
     tcase_add_loop_test(tcase, products_are_the_defining_sum, 0, SIZES * FORMS);
     tcase_add_test(tcase, products_come_from_openblas);
     tcase_add_loop_test(tcase, columns_are_patches_however_many_rows_are_taken, 0, GEOMETRIES);
+    tcase_add_loop_test(tcase, frames_hold_the_columns, 0, GEOMETRIES);
     tcase_add_loop_test(tcase, columns_go_back_to_where_they_came_from, 0, GEOMETRIES);
     tcase_add_loop_test(tcase, patch_norms_are_sums_of_squares, 0, GEOMETRIES);
     tcase_add_loop_test(tcase, vector_loops_add_what_they_say, 0, LENGTHS);

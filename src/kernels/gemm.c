@@ -26,7 +26,22 @@ bool dp_gemm_tiles(void) {
 
 void dp_gemm_run(const dp_gemm *g) {
     if (g->m == 0 || g->n == 0) return;
-    if (!g->rough || !dp_gemm_tiles() || !dp_gemm_amx_run(g)) dp_gemm_blas(g);
+    if (!g->rough || !dp_gemm_tiles() || !dp_gemm_amx_takes(g))
+        dp_gemm_blas(g);
+    else
+        dp_gemm_amx_run(g);
+}
+
+bool dp_gemm_gathers(const dp_gemm *g) {
+    return g->rough && dp_gemm_tiles() && dp_gemm_amx_takes(g);
+}
+
+size_t dp_kept_bytes(const dp_kept *kept) {
+    return dp_gemm_tiles() ? dp_gemm_amx_bytes(kept) : 0;
+}
+
+void dp_gemm_keep(const dp_gemm *g, dp_kept *kept) {
+    dp_gemm_amx_keep(g, kept);
 }
 
 static void fill_rows(const dp_gemm *g) {

@@ -47,6 +47,10 @@ bool dp_gemm_amx_permitted(void) {
     return processor_has_tiles() && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
+static int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
 /* ---- taking operands apart ---- */
 
 typedef struct parts {
@@ -149,6 +153,55 @@ AMX static void pack_across(piece p, bool columns, bool coarse, char *to) {
     if (!coarse) turn(to + 2 * TILE_BYTES);
 }
 
+/* ---- taking them from where they lie apart ---- */
+
+/* Of 16 places those that follow one another; more runs than these are gathered one by one. */
+enum { RUNS = 4 };
+typedef struct runs {
+    int count; /* 0: there are more */
+    __mmask16 all, mask[RUNS];
+    int64_t from[RUNS]; /* where the run would have begun in lane 0 */
+    __m512i index;      /* of all, from the first one */
+    int64_t first;
+} runs;
+
+AMX static runs find_runs(const int64_t *places, int64_t width) {
+    alignas(64) int32_t index[TILE] = {0};
+    runs r = {.all = first(width), .first = width > 0 ? places[0] : 0};
+    bool few = true;
+    for (int64_t j = 0; j < width; j++) {
+        index[j] = (int32_t)(places[j] - places[0]);
+        if (j == 0 || places[j] != places[j - 1] + 1) {
+            few = few && r.count < RUNS;
+            if (!few) continue;
+            r.mask[r.count] = 0;
+            r.from[r.count++] = places[j] - j;
+        }
+        if (few) r.mask[r.count - 1] |= (__mmask16)(1U << j);
+    }
+    if (!few) r.count = 0;
+    r.index = _mm512_load_si512(index);
+    return r;
+}
+
+AMX static inline __m512 load_runs(const runs *r, const float *x) {
+    __m512 v = _mm512_setzero_ps();
+    if (r->count == 0) return _mm512_mask_i32gather_ps(v, r->all, r->index, x + r->first, 4);
+    for (int i = 0; i < r->count; i++) v = _mm512_mask_loadu_ps(v, r->mask[i], x + r->from[i]);
+    return v;
+}
+
+/* As pack_across for a right operand. */
+AMX static void pack_gathered(const float *b, const int64_t *lines, int64_t depth, const runs *r,
+                              bool coarse, char *to) {
+    for (int i = 0; i < TILE; i++) {
+        __m512 even = _mm512_setzero_ps(), odd = even;
+        if (r->all && 2 * i < depth) even = load_runs(r, b + lines[2 * i]);
+        if (r->all && 2 * i + 1 < depth) odd = load_runs(r, b + lines[2 * i + 1]);
+        store(split(even, odd, true), i, coarse, to);
+    }
+}
+
 /* How operands lie, and whether there are low parts of them. */
 typedef struct layout {
     bool across, right, coarse;
@@ -187,6 +240,8 @@ AMX static void configure(void) {
         c.row_bytes[i] = 64;
         c.rows[i] = TILE;
     }
+    /* GCC 12's intrinsic says that it reads 8 of these 64 bytes, and the others would not be written. */
+    __asm__ volatile("" : : "r"(&c) : "memory");
     _tile_loadconfig(&c);
 }
 
@@ -231,10 +286,10 @@ AMX static inline void multiply_high_parts(const char *a, const char *b) {
     _tile_dpbf16ps(3, 5, 7);
 }
 
-/* Packed panels, and so many steps of the depth. */
+/* Packed panels, from one step of the depth to the next, and so many steps. */
 typedef struct panels {
     const char *a, *b;
-    int64_t steps;
+    int64_t a_step, b_step, steps;
     bool coarse;
 } panels;
 
@@ -252,9 +307,9 @@ AMX static void multiply_panels(panels p, start from, float *c, int64_t ldc) {
         _tile_zero(3);
     }
     for (int64_t s = 0; p.coarse && s < p.steps; s++)
-        multiply_high_parts(p.a + s * COARSE_BYTES, p.b + s * COARSE_BYTES);
+        multiply_high_parts(p.a + s * p.a_step, p.b + s * p.b_step);
     for (int64_t s = 0; !p.coarse && s < p.steps; s++)
-        multiply_step(p.a + s * STEP_BYTES, p.b + s * STEP_BYTES);
+        multiply_step(p.a + s * p.a_step, p.b + s * p.b_step);
     _tile_stored(0, c, stride);
     _tile_stored(1, c + TILE, stride);
     _tile_stored(2, c + TILE * ldc, stride);
@@ -273,10 +328,6 @@ AMX static void multiply_edge(panels p, start from, float *c, int64_t ldc, int64
         memcpy(c + i * ldc, sums + i * PANEL, (size_t)columns * sizeof *c);
 }
 
-static int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* Each row's bias along it; rows that are missing are of no account. */
 AMX static void spread_bias(const float *bias, int64_t rows, float *to) {
     for (int64_t i = 0; i < rows; i++) {
@@ -285,32 +336,107 @@ AMX static void spread_bias(const float *bias, int64_t rows, float *to) {
     }
 }
 
-/* Columns column .. + columns, and depth k .. + depth. */
-AMX static void multiply_block(const dp_gemm *g, int64_t column, int64_t columns, int64_t k,
-                               int64_t depth) {
+/* ---- the left operand, kept ---- */
+
+static int64_t steps_of(int64_t depth) {
+    return (depth + STEP - 1) / STEP;
+}
+
+static int64_t panel_bytes(const dp_kept *kept) {
+    return steps_of(kept->k) * step_bytes(kept->coarse);
+}
+
+size_t dp_gemm_amx_bytes(const dp_kept *kept) {
+    if (kept->m < TILE || kept->k < STEP) return 0;
+    return (size_t)((kept->m + PANEL - 1) / PANEL * panel_bytes(kept));
+}
+
+/* Panel by panel, each with all steps of the depth. */
+AMX void dp_gemm_amx_keep(const dp_gemm *g, dp_kept *kept) {
+    char *to = kept->tiles;
+    for (int64_t i = 0; i < g->m; i += PANEL, to += panel_bytes(kept)) {
+        const float *a = g->transpose_a ? g->a + i : g->a + i * g->lda;
+        pack_panel((piece){a, g->lda, min64(PANEL, g->m - i), g->k},
+                   (layout){g->transpose_a, false, kept->coarse}, to);
+    }
+}
+
+static bool takes_kept(const dp_gemm *g) {
+    const dp_kept *kept = g->kept;
+    if (!kept || (kept->coarse && g->rough != DP_COARSE)) return false;
+    int64_t end = g->kept_from + g->k;
+    return g->kept_from % STEP == 0 && (end % STEP == 0 || end == kept->k);
+}
+
+/* ---- blocks ---- */
+
+/* A part of the columns, and of the depth. */
+typedef struct block {
+    int64_t column, columns, k, depth;
+} block;
+
+/* Rows i .. of the left operand: what is kept of them, or packed into `room`. */
+AMX static panels left_panel(const dp_gemm *g, const block *at, int64_t i, char *room) {
+    bool coarse = g->rough == DP_COARSE;
+    panels p = {.steps = steps_of(at->depth), .b_step = step_bytes(coarse), .coarse = coarse};
+    if (takes_kept(g)) {
+        p.a_step = step_bytes(g->kept->coarse);
+        p.a = g->kept->tiles + i / PANEL * panel_bytes(g->kept) +
+              (g->kept_from + at->k) / STEP * p.a_step;
+        return p;
+    }
+    const float *a = g->transpose_a ? g->a + at->k * g->lda + i : g->a + i * g->lda + at->k;
+    pack_panel((piece){a, g->lda, min64(PANEL, g->m - i), at->depth},
+               (layout){g->transpose_a, false, coarse}, room);
+    p.a_step = p.b_step;
+    p.a = room;
+    return p;
+}
+
+/* Columns column .. + width, at most a panel. */
+AMX static void pack_places(const dp_gemm *g, const block *at, int64_t column, int64_t width,
+                            char *right) {
+    bool coarse = g->rough == DP_COARSE;
+    const int64_t *places = g->places + column, *lines = g->lines + at->k;
+    int64_t left = width - TILE;
+    runs half[2] = {find_runs(places, min64(width, TILE)),
+                    find_runs(places + TILE, left > 0 ? left : 0)};
+    for (int64_t k = 0; k < at->depth; k += STEP, right += step_bytes(coarse))
+        for (int i = 0; i < 2; i++)
+            pack_gathered(g->b, lines + k, at->depth - k, &half[i], coarse, right + i * TILE_BYTES);
+}
+
+AMX static void pack_right(const dp_gemm *g, const block *at, char *right) {
+    layout is = {!g->transpose_b, true, g->rough == DP_COARSE};
+    for (int64_t j = 0; j < at->columns; j += PANEL, right += STEPS * STEP_BYTES) {
+        int64_t column = at->column + j;
+        if (g->lines) {
+            pack_places(g, at, column, min64(PANEL, at->columns - j), right);
+            continue;
+        }
+        const float *b =
+            g->transpose_b ? g->b + column * g->ldb + at->k : g->b + at->k * g->ldb + column;
+        pack_panel((piece){b, g->ldb, min64(PANEL, at->columns - j), at->depth}, is, right);
+    }
+}
+
+AMX static void multiply_block(const dp_gemm *g, const block *at) {
     alignas(64) char right[WIDTH / PANEL * STEPS * STEP_BYTES], left[STEPS * STEP_BYTES];
     alignas(64) float biases[PANEL * PANEL] = {0};
-    int64_t steps = (depth + STEP - 1) / STEP;
-    bool add = k > 0 || g->beta != 0, coarse = g->rough == DP_COARSE;
-    for (int64_t j = 0; j < columns; j += PANEL) {
-        const float *b =
-            g->transpose_b ? g->b + (column + j) * g->ldb + k : g->b + k * g->ldb + column + j;
-        pack_panel((piece){b, g->ldb, min64(PANEL, columns - j), depth},
-                   (layout){!g->transpose_b, true, coarse}, right + j / PANEL * STEPS * STEP_BYTES);
-    }
+    bool add = at->k > 0 || g->beta != 0;
+    pack_right(g, at, right);
     for (int64_t i = 0; i < g->m; i += PANEL) {
-        const float *a = g->transpose_a ? g->a + k * g->lda + i : g->a + i * g->lda + k;
         int64_t rows = min64(PANEL, g->m - i);
-        pack_panel((piece){a, g->lda, rows, depth}, (layout){g->transpose_a, false, coarse}, left);
+        panels p = left_panel(g, at, i, left);
         if (g->bias && !add) spread_bias(g->bias + i, rows, biases);
-        for (int64_t j = 0; j < columns; j += PANEL) {
-            panels p = {left, right + j / PANEL * STEPS * STEP_BYTES, steps, coarse};
-            float *c = g->c + i * g->ldc + column + j;
+        for (int64_t j = 0; j < at->columns; j += PANEL) {
+            p.b = right + j / PANEL * STEPS * STEP_BYTES;
+            float *c = g->c + i * g->ldc + at->column + j;
             start from = {add ? c : g->bias ? biases : NULL, add ? g->ldc : PANEL};
-            if (rows == PANEL && columns - j >= PANEL)
+            if (rows == PANEL && at->columns - j >= PANEL)
                 multiply_panels(p, from, c, g->ldc);
             else
-                multiply_edge(p, from, c, g->ldc, rows, min64(PANEL, columns - j));
+                multiply_edge(p, from, c, g->ldc, rows, min64(PANEL, at->columns - j));
         }
     }
 }
@@ -321,26 +447,44 @@ static int64_t even_part(int64_t count, int64_t most, int64_t unit) {
     return (each + unit - 1) / unit * unit;
 }
 
-AMX bool dp_gemm_amx_run(const dp_gemm *g) {
+bool dp_gemm_amx_takes(const dp_gemm *g) {
+    if (g->lines) return true;
     if (g->m < TILE || g->n < TILE || g->k < STEP || (g->beta != 0 && g->beta != 1)) return false;
-    if ((double)g->m * (double)g->n * (double)g->k < least_work) return false;
+    return (double)g->m * (double)g->n * (double)g->k >= least_work;
+}
+
+AMX void dp_gemm_amx_run(const dp_gemm *g) {
     int64_t width = even_part(g->n, WIDTH, PANEL), depth = even_part(g->k, DEPTH, STEP);
     configure();
     for (int64_t column = 0; column < g->n; column += width)
         for (int64_t k = 0; k < g->k; k += depth)
-            multiply_block(g, column, min64(width, g->n - column), k, min64(depth, g->k - k));
+            multiply_block(
+                g, &(block){column, min64(width, g->n - column), k, min64(depth, g->k - k)});
     _tile_release();
-    return true;
 }
 #else
+
+bool dp_gemm_amx_takes(const dp_gemm *g) {
+    (void)g;
+    return false;
+}
+
+size_t dp_gemm_amx_bytes(const dp_kept *kept) {
+    (void)kept;
+    return 0;
+}
+
+void dp_gemm_amx_keep(const dp_gemm *g, dp_kept *kept) {
+    (void)g;
+    (void)kept;
+}
 
 bool dp_gemm_amx_permitted(void) {
     return false;
 }
 
-bool dp_gemm_amx_run(const dp_gemm *g) {
+void dp_gemm_amx_run(const dp_gemm *g) {
     (void)g;
-    return false;
 }
 
 #endif

@@ -19,7 +19,14 @@
 /** Whether processor and system have tiles; asks the system for them. */
 bool dp_gemm_amx_permitted(void);
 
-/** The product, if it is of a kind that tiles are good at; false: nothing was done. Only where they are permitted. */
-bool dp_gemm_amx_run(const dp_gemm *g);
+/** Whether the product is of a kind that tiles are good at, or has to go there: one with lines and places. */
+bool dp_gemm_amx_takes(const dp_gemm *g);
+
+/** The product. Only where tiles are permitted. */
+void dp_gemm_amx_run(const dp_gemm *g);
+
+/** See dp_kept_bytes, dp_gemm_keep. Only where tiles are permitted. */
+size_t dp_gemm_amx_bytes(const dp_kept *kept);
+void dp_gemm_amx_keep(const dp_gemm *g, dp_kept *kept);
 
 #endif
