@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
-#include "engine/state.h"
+#include "engine/kept.h"
 
 static dp_status store_weights(dp_engine *e, dp_site_state *s, dp_error *err) {
     dp_tensor_clear(&s->quantised);
@@ -52,6 +52,7 @@ static void note_kinds(dp_engine *e) {
 }
 
 dp_status dp_engine_characterise(dp_engine *e, dp_error *err) {
+    dp_engine_keep_nothing(e);
     for (int i = 0; i < e->n_sites; i++) {
         dp_site_state *s = &e->sites[i];
         int64_t base = s->info.first_channel;

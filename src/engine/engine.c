@@ -11,6 +11,7 @@
 #include "engine/cache.h"
 #include "engine/classes.h"
 #include "engine/inputs.h"
+#include "engine/kept.h"
 #include "engine/share.h"
 #include "engine/state.h"
 #include "kernels/gemm.h"
@@ -434,6 +435,7 @@ void dp_engine_memory(dp_engine *e, dp_memory *out) {
     }
     for (int i = 0; e->hardware->weight_bits > 0 && i < e->n_sites; i++)
         if (e->sites[i].weight) out->stored += (double)dp_tensor_bytes(e->sites[i].weight);
+    out->stored += dp_engine_kept_bytes(e);
     out->forward += 2 * (double)(normals * sizeof(float)) +
                     (inputs ? 2 * (double)e->forward->operand_bytes : 0) +
                     (off ? (double)(weights[0] + weights[1]) : 0);
@@ -458,6 +460,7 @@ static void free_worker(dp_worker *w) {
 void dp_engine_free(dp_engine *e) {
     if (!e) return;
     for (int t = 0; e->workers && t < dp_pool_threads(e->pool); t++) free_worker(&e->workers[t]);
+    dp_engine_keep_nothing(e);
     for (int i = 0; e->sites && i < e->n_sites; i++) {
         dp_free((void *)e->sites[i].info.name);
         dp_tensor_clear(&e->sites[i].quantised);

@@ -7,10 +7,13 @@
 #include "engine/score.h"
 #include "engine/state.h"
 
-static const dp_hooks clean_hooks = {
-    .operand = dp_noisy_operand, .state = dp_noisy_state, .forward = dp_noisy_forward};
+static const dp_hooks clean_hooks = {.operand = dp_noisy_operand,
+                                     .kept = dp_noisy_kept,
+                                     .state = dp_noisy_state,
+                                     .forward = dp_noisy_forward};
 static const dp_hooks noise_hooks = {.rough = DP_ROUGH,
                                      .operand = dp_noisy_operand,
+                                     .kept = dp_noisy_kept,
                                      .state = dp_noisy_state,
                                      .forward = dp_noisy_forward};
 

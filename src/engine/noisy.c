@@ -207,3 +207,8 @@ const dp_tensor *dp_noisy_operand(void *worker, int first, int k, const dp_tenso
     if (e->hardware->input_bits == 0) return in;
     return quantise_input(w, &state->input[state->weight ? 0 : k], k, in);
 }
+
+const dp_kept *dp_noisy_kept(void *worker, int site, bool reverse) {
+    const dp_engine *e = ((const dp_worker *)worker)->engine;
+    return e->sites[site].kept[reverse];
+}

@@ -141,12 +141,14 @@ static void read_weights(void *worker, int site, int k) {
 
 const dp_hooks dp_pathwise_hooks = {.rough = DP_COARSE,
                                     .operand = dp_noisy_operand,
+                                    .kept = dp_noisy_kept,
                                     .state = dp_noisy_state,
                                     .forward = dp_noisy_forward,
                                     .reverse = read_outputs,
                                     .norm_grads = true};
 const dp_hooks dp_pathwise_weight_hooks = {.rough = DP_COARSE,
                                            .operand = dp_noisy_operand,
+                                           .kept = dp_noisy_kept,
                                            .state = dp_noisy_state,
                                            .forward = dp_noisy_forward,
                                            .reverse = read_outputs,

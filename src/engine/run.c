@@ -202,6 +202,11 @@ static void replace_operands(dp_run *run, step_call *call) {
                 run->hooks->operand(run->hooks->self, call->first_site, k, call->in[k]);
 }
 
+static const dp_kept *kept_of(const dp_run *run, const step_call *call) {
+    bool keeps = call->n_sites && (call->args.node->op->flags & DP_OP_KEEPS) && run->hooks->kept;
+    return keeps ? run->hooks->kept(run->hooks->self, call->first_site, run->reverse) : NULL;
+}
+
 /* Put the file's name before an operator's message. */
 static dp_status failed(const dp_run *run, dp_status status, dp_error *err) {
     return err ? dp_fail(err, status, "%s: %s", run->plan->graph->path, err->text) : status;
@@ -215,6 +220,7 @@ dp_status dp_run_forward(dp_run *run, const dp_hooks *hooks, dp_error *err) {
         if (call->view || call->taken) continue;
         if (call->n_sites) replace_operands(run, call);
         call->args.rough = hooks->rough;
+        call->args.kept = kept_of(run, call);
         call->args.grad_in = NULL;
         call->args.grad_out = NULL;
         dp_status status = call->args.node->op->forward(&call->args, err);
@@ -272,6 +278,7 @@ dp_status dp_run_reverse(dp_run *run, const dp_hooks *hooks, dp_error *err) {
         if (call->view) continue;
         if (call->n_sites) replace_operands(run, call);
         call->args.rough = hooks->rough;
+        call->args.kept = kept_of(run, call);
         call->args.grad_in = call->grad_in;
         call->args.grad_out = call->grad_out;
         clear_norm_grads(run, call);

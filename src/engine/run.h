@@ -18,6 +18,8 @@ typedef struct dp_hooks {
     dp_rough rough; /* what comes of the products is noisy, or an estimate */
     /* What the site reads in place of its input k; returns `in` to leave it. NULL: nothing is replaced. */
     const dp_tensor *(*operand)(void *self, int site, int k, const dp_tensor *in);
+    /* [groups] what is kept of the site's weights as `operand` leaves them (DP_OP_KEEPS). NULL, and where it is: nothing. */
+    const dp_kept *(*kept)(void *self, int site, bool reverse);
     /* Operands made inside a site's operator (recurrent states), in place: see dp_site_port. NULL: nothing happens to them. */
     void (*state)(void *self, int site, float *values, int64_t count);
     void (*forward)(void *self, int site, const dp_product *block); /* NULL: clean */

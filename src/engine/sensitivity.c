@@ -112,6 +112,7 @@ static void seed_sample(const dp_worker *w, const dp_reference *reference, const
 static const dp_hooks reverse_hooks = {
     .rough = DP_COARSE,
     .operand = dp_noisy_operand,
+    .kept = dp_noisy_kept,
     .state = dp_noisy_state,
     .forward = dp_noisy_forward,
     .reverse = read_gradient,

@@ -22,6 +22,7 @@ typedef struct dp_site_state {
     dp_site site;            /* for one batch */
     const dp_tensor *weight; /* as the graph has it; NULL: activation x activation */
     dp_tensor quantised;     /* as the hardware stores it; no data: not quantised */
+    dp_kept *kept[2];        /* [groups] forward's and reverse's (kept.h); NULL: not kept */
     /* Left and right operand's, and the ADC's; meaningful when the hardware has bits for them. */
     dp_quantiser input[2], output;
     /* Input channels whose statistics are taken: where they are in arrays over all of them; -1: none. */
@@ -78,6 +79,7 @@ struct dp_engine {
         mean_norm; /* mean over samples and positions of the operand's squared norm (of x2 w2 for activations) */
     /* [channels] at the precision being run */
     float *shot_k, *additive_k, *root_shot_k, *root_additive_k, *weight_k;
+    bool keeps[2];               /* forward, reverse: what is to be kept is kept (kept.h) */
     int64_t inputs;              /* input channels of all operands whose statistics are taken */
     dp_input_moments *moments;   /* of an operand: [2][its channels], from 2 * first_input */
     struct dp_tail *tails;       /* likewise, in the same block; NULL: none */
@@ -142,6 +144,9 @@ dp_status dp_engine_pass(dp_engine *engine, const dp_pass *pass, void **sums, in
 
 /** Operands as the hardware has them: quantised inputs and weights, with weight noise when the engine is noisy. */
 const dp_tensor *dp_noisy_operand(void *worker, int site, int k, const dp_tensor *in);
+
+/** What is kept of the weights that dp_noisy_operand leaves; NULL: nothing, or they are off by noise. */
+const dp_kept *dp_noisy_kept(void *worker, int site, bool reverse);
 
 /** What recurrent states are on their way into a product: quantised as the site's inputs are. */
 void dp_noisy_state(void *worker, int site, float *values, int64_t count);

@@ -32,6 +32,8 @@ typedef struct dp_op_args {
     size_t
         scratch_bytes; /* shape() sets it: the larger of what forward and, if `reverse`, adjoint need */
     bool reverse;      /* shape(): adjoint will run */
+    /* [groups] the site's weights as forward or adjoint multiplies them, of rows with DP_OP_KEEPS; NULL: not kept */
+    const dp_kept *kept;
     dp_rough rough; /* forward and adjoint: noise is far above what products may be off by */
     void *
         state; /* state_bytes, 64-byte aligned: as forward left it when adjoint comes, which only reads it */
@@ -58,6 +60,8 @@ enum {
     DP_OP_SHOWS_OUT = 64,
     /* two operands, and which one comes first does not matter */
     DP_OP_COMMUTES = 128,
+    /* weights are [channels, D], by groups the left operand of forward, and transposed that of adjoint */
+    DP_OP_KEEPS = 256,
 };
 
 struct dp_op {

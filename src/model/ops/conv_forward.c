@@ -8,17 +8,26 @@
  */
 #include <string.h>
 
+#include "kernels/conv_frame.h"
 #include "kernels/gemm.h"
 #include "model/ops/conv.h"
 #include "model/ops/walk.h"
 
 /* Positions of a product and depth of a slice: columns and outputs of 256 channels fit into a second-level cache. */
-enum { WIDTH = 768, SLICE = 448 };
+enum { WIDTH = 768, SLICE = 448, FRAME = 3 << 16 };
+
+/* What a product's right operand is made of. */
+typedef enum source {
+    INPUT,   /* the input itself */
+    COLUMNS, /* patches */
+    GATHERED /* what a frame has of them, which may be the input (kernels/conv_frame.h) */
+} source;
 
 typedef struct cut {
     int64_t images, rows; /* of one product; all rows if there are several images */
     int64_t channels;     /* of one slice of the depth */
-    bool direct;          /* the columns are the input */
+    source from;
+    dp_conv_frame frame;
 } cut;
 
 static int64_t divide_up(int64_t a, int64_t b) {
@@ -32,41 +41,78 @@ static int64_t even_parts(int64_t count, int64_t size) {
     return each > 0 ? each : 1;
 }
 
-static cut cut_work(const dp_op_args *a, const dp_conv *g) {
+static bool gathers(const dp_conv *g, const cut *c, dp_rough rough) {
+    return dp_conv_has_frame(g) &&
+           dp_gemm_gathers(&(dp_gemm){.rough = rough,
+                                      .m = g->out_channels / g->groups,
+                                      .n = c->images * c->rows * dp_conv_width(g),
+                                      .k = dp_conv_depth(g)});
+}
+
+/* Channels whose frames are about as much as fits; slices begin where kept weights can be cut. */
+static int64_t framed_channels(const cut *c, int64_t all) {
+    int64_t size = c->images * dp_conv_frame_size(&c->frame);
+    int64_t each = even_parts(all, size > 0 ? FRAME / size : all);
+    return c->frame.direct ? all : divide_up(each, DP_KEPT_STEP) * DP_KEPT_STEP;
+}
+
+static cut cut_work(const dp_op_args *a, const dp_conv *g, dp_rough rough) {
     int64_t positions = dp_conv_positions(g), images = a->in[0]->dim[0];
-    int64_t together = positions > 0 ? WIDTH / positions : 1;
-    cut c = {.images = 1, .rows = dp_conv_rows(g), .channels = g->channels / g->groups};
+    int64_t together = positions > 0 ? WIDTH / positions : 1, all = g->channels / g->groups;
+    cut c = {.images = 1, .rows = dp_conv_rows(g), .channels = all, .from = COLUMNS};
     if (together > 1 && images > 1)
         c.images = even_parts(images, together);
     else if (dp_conv_width(g) > 0)
         c.rows = even_parts(c.rows, WIDTH / dp_conv_width(g));
-    c.direct = c.images == 1 && dp_conv_pointwise(g);
-    if (!c.direct) c.channels = even_parts(c.channels, SLICE / dp_conv_taps(g));
+    if (c.images == 1 && dp_conv_pointwise(g)) {
+        c.from = INPUT;
+    } else if (gathers(g, &c, rough)) {
+        c.from = GATHERED;
+        c.frame = dp_conv_frame_of(g, c.rows);
+        c.channels = framed_channels(&c, all);
+        if (c.channels > all) c.channels = all;
+    } else {
+        c.channels = even_parts(all, SLICE / dp_conv_taps(g));
+    }
     return c;
 }
 
-/* Scratch: columns of a slice, a product of several images, the patch norms' workspace. */
+/* Scratch: columns or frames of a slice, where lines and places of the latter are, a product of several images, the patch norms' workspace. */
 typedef struct workspace {
     float *columns, *product, *norms;
+    int64_t *lines, *places;
     size_t bytes;
 } workspace;
 
+static size_t even(size_t floats) {
+    return (floats + 1) & ~(size_t)1;
+}
+
 static workspace divide_scratch(const dp_op_args *a, const dp_conv *g, const cut *c) {
-    size_t width = (size_t)(c->images * c->rows * dp_conv_width(g));
-    size_t columns = c->direct ? 0 : (size_t)(c->channels * dp_conv_taps(g)) * width;
+    size_t width = (size_t)(c->images * c->rows * dp_conv_width(g)), columns = 0, lines = 0;
     size_t product = c->images == 1 ? 0 : (size_t)(g->out_channels / g->groups) * width;
-    if (dp_conv_depthwise(g)) columns = product = 0;
-    workspace ws = {.columns = a->scratch};
-    ws.bytes = (columns + product + dp_conv_norms_scratch(g)) * sizeof(float);
+    size_t depth = (size_t)(c->channels * dp_conv_taps(g));
+    if (c->from == COLUMNS) columns = depth * width;
+    if (c->from == GATHERED) lines = depth + width;
+    if (c->from == GATHERED && !c->frame.direct)
+        columns = even((size_t)(c->images * c->channels * dp_conv_frame_size(&c->frame)));
+    if (dp_conv_depthwise(g)) columns = product = lines = 0;
+    workspace ws = {.lines = a->scratch};
+    ws.bytes =
+        lines * sizeof *ws.lines + (columns + product + dp_conv_norms_scratch(g)) * sizeof(float);
     if (!a->scratch) return ws;
+    ws.places = ws.lines + depth;
+    ws.columns = (float *)(void *)(ws.lines + lines);
     ws.product = ws.columns + columns;
     ws.norms = ws.product + product;
     return ws;
 }
 
+/* As much as the most of what may be asked for later. */
 size_t dp_conv_forward_scratch(const dp_op_args *a, const dp_conv *g) {
-    cut c = cut_work(a, g);
-    return divide_scratch(a, g, &c).bytes;
+    cut precise = cut_work(a, g, DP_PRECISE), rough = cut_work(a, g, DP_ROUGH);
+    size_t one = divide_scratch(a, g, &precise).bytes, other = divide_scratch(a, g, &rough).bytes;
+    return one > other ? one : other;
 }
 
 /* The bias of the group, or NULL. */
@@ -96,28 +142,64 @@ static void take_columns(const dp_op_args *a, const dp_conv *g, const panel *p, 
         dp_conv_columns(g, input_of(a, g, p->at.image + i, p->at.group), part, columns + i * each);
 }
 
-/* y = bias + weights times columns, slice by slice of the depth. */
+/* Frames image by image; lines and places of them are the product's. */
+static void take_frames(const dp_op_args *a, const dp_conv *g, const cut *c, const panel *p,
+                        const workspace *ws, dp_gemm *product) {
+    int64_t channel = product->kept_from / dp_conv_taps(g), channels = product->k / dp_conv_taps(g);
+    int64_t size = dp_conv_frame_size(&c->frame), each = p->at.rows * dp_conv_width(g);
+    dp_conv_part part = {p->at.row, p->at.rows, channel, channels, 0};
+    int64_t first = c->frame.direct ? p->at.row * g->in[2] : 0;
+    for (int64_t i = 0; i < p->images; i++) {
+        int64_t step = c->frame.direct ? g->channels * size : channels * size;
+        if (!c->frame.direct)
+            dp_conv_frame_fill(g, &c->frame, input_of(a, g, p->at.image + i, p->at.group), part,
+                               ws->columns + i * step);
+        dp_conv_frame_places(g, &c->frame, p->at.rows, first + i * step, ws->places + i * each);
+    }
+    dp_conv_frame_lines(g, &c->frame, channels, ws->lines);
+    product->lines = ws->lines;
+    product->places = ws->places;
+    product->b = c->frame.direct ? input_of(a, g, p->at.image, p->at.group) : ws->columns;
+}
+
+/* The right operand of a slice of the depth. */
+static void take_operand(const dp_op_args *a, const dp_conv *g, const cut *c, const panel *p,
+                         const workspace *ws, dp_gemm *product) {
+    int64_t taps = dp_conv_taps(g);
+    if (c->from == INPUT) {
+        product->b = input_of(a, g, p->at.image, p->at.group) + p->at.row * dp_conv_width(g);
+        product->ldb = dp_conv_plane(g);
+    } else if (c->from == COLUMNS) {
+        take_columns(a, g, p, product->kept_from / taps, product->k / taps, ws->columns);
+        product->b = ws->columns;
+        product->ldb = p->width;
+    } else {
+        take_frames(a, g, c, p, ws, product);
+    }
+}
+
+/* y = bias + weights times patches, slice by slice of the depth. */
 static void multiply(const dp_op_args *a, const dp_conv *g, const cut *c, const panel *p,
-                     float *columns) {
+                     const workspace *ws) {
     int64_t taps = dp_conv_taps(g), depth = dp_conv_depth(g);
     int64_t channels = g->out_channels / g->groups, all = g->channels / g->groups;
     const float *w = (const float *)a->in[1]->data + p->at.group * channels * depth;
-    const float *x = input_of(a, g, p->at.image, p->at.group) + p->at.row * dp_conv_width(g);
     for (int64_t first = 0, n; first == 0 || first < all; first += n) { /* once if there are none */
         n = all - first < c->channels ? all - first : c->channels;
-        if (!c->direct) take_columns(a, g, p, first, n, columns);
-        dp_gemm_run(&(dp_gemm){.rough = a->rough,
-                               .m = channels,
-                               .n = p->width,
-                               .k = n * taps,
-                               .a = w + first * taps,
-                               .lda = depth,
-                               .b = c->direct ? x : columns,
-                               .ldb = c->direct ? dp_conv_plane(g) : p->width,
-                               .beta = first > 0 ? 1.0F : 0.0F,
-                               .bias = first > 0 ? NULL : bias_of(a, g, p->at.group),
-                               .c = p->y,
-                               .ldc = p->y_stride});
+        dp_gemm product = {.rough = a->rough,
+                           .m = channels,
+                           .n = p->width,
+                           .k = n * taps,
+                           .a = w + first * taps,
+                           .lda = depth,
+                           .kept = a->kept ? &a->kept[p->at.group] : NULL,
+                           .kept_from = first * taps,
+                           .beta = first > 0 ? 1.0F : 0.0F,
+                           .bias = first > 0 ? NULL : bias_of(a, g, p->at.group),
+                           .c = p->y,
+                           .ldc = p->y_stride};
+        take_operand(a, g, c, p, ws, &product);
+        dp_gemm_run(&product);
     }
 }
 
@@ -143,14 +225,14 @@ static void forward_panel(const dp_op_args *a, const dp_conv *g, const cut *c, d
         p.y = y + at.image * size + at.group * (size / g->groups) + at.row * dp_conv_width(g);
         p.y_stride = dp_conv_positions(g);
     }
-    multiply(a, g, c, &p, ws->columns);
+    multiply(a, g, c, &p, ws);
     if (c->images > 1) deal_out(g, &p, y);
     for (int64_t i = 0; i < p.images; i++, at.image++)
         dp_conv_show(a, g, at, y + at.image * size, NULL);
 }
 
 static void forward_panels(const dp_op_args *a, const dp_conv *g) {
-    cut c = cut_work(a, g);
+    cut c = cut_work(a, g, a->rough);
     workspace ws = divide_scratch(a, g, &c);
     int64_t all = dp_conv_rows(g);
     for (int64_t image = 0; image < a->in[0]->dim[0]; image += c.images)
@@ -178,7 +260,7 @@ static void forward_depthwise(const dp_op_args *a, const dp_conv *g) {
 }
 
 static void take_norms(const dp_op_args *a, const dp_conv *g) {
-    cut c = cut_work(a, g);
+    cut c = cut_work(a, g, a->rough);
     workspace ws = divide_scratch(a, g, &c);
     int64_t norms = g->groups * dp_conv_positions(g);
     for (int64_t i = 0; i < a->in[0]->dim[0]; i++)
