@@ -54,7 +54,8 @@ typedef struct facts {
     double *norm2, *range;
     double *off,
         *lost; /* off: what is rounded off, squared, mean by the inputs' squares; lost: what is due to cut inputs */
-    double *cut; /* [input channels] mean square of what the converter cuts off */
+    double *cut;          /* [input channels] mean square of what the converter cuts off */
+    double *square, *row; /* [input channels] as the vectors leave them; [depth] scratch */
     dp_quantiser input;
 } facts;
 
@@ -64,43 +65,53 @@ static double left_of_square(const dp_operand_vectors *v, const dp_input_moments
     return alpha * alpha * fmax(0, m[j].square - 2 * mu * m[j].mean + mu * mu);
 }
 
-static double weight_at(const dp_site_state *s, const dp_operand_vectors *v, int64_t channel,
-                        int64_t d) {
+/* A weight row as the vectors leave it. Shapes: row [depth]. */
+static void read_row(const dp_site_state *s, const dp_operand_vectors *v, int64_t channel,
+                     double *row) {
     const float *w = s->weight->data;
     layout at = layout_of(s, channel);
-    return (double)w[dp_site_weight(&s->site, channel, d)] / alpha_at(v, at.first + d / at.taps);
+    bool rows = s->site.weight_run == 0;
+    for (int64_t d = 0, j = at.first; d < s->site.depth; j++) {
+        double alpha = alpha_at(v, j);
+        for (int64_t end = d + at.taps; d < end; d++) {
+            int64_t place =
+                rows ? channel * s->site.depth + d : dp_site_weight(&s->site, channel, d);
+            row[d] = (double)w[place] / alpha;
+        }
+    }
 }
 
 /* Weights are known, and with them what each of them is off by. */
-static double rounded_off(const dp_site_state *s, const dp_operand_vectors *v,
-                          const dp_input_moments *m, int64_t channel, double step) {
+static double rounded_off(const dp_site_state *s, const facts *f, int64_t channel, double step) {
     layout at = layout_of(s, channel);
     double sum = 0, all = 0;
-    for (int64_t d = 0; step > 0 && d < s->site.depth; d++) {
-        double x = weight_at(s, v, channel, d), off = x - rint(x / step) * step;
-        double square = left_of_square(v, m, at.first + d / at.taps);
-        sum += off * off * square;
-        all += square;
-    }
+    for (int64_t d = 0, j = at.first; step > 0 && d < s->site.depth; j++)
+        for (int64_t end = d + at.taps; d < end; d++) {
+            double off = f->row[d] - rint(f->row[d] / step) * step;
+            sum += off * off * f->square[j];
+            all += f->square[j];
+        }
     return all > 0 ? sum / all : 0;
 }
 
 static void take_row(const dp_engine *e, const dp_site_state *s, const dp_operand_vectors *v,
-                     const dp_input_moments *m, int64_t channel, facts *f) {
+                     int64_t channel, facts *f) {
     layout at = layout_of(s, channel);
     double low = 0, high = 0, norm2 = 0, lost = 0;
-    for (int64_t d = 0; d < s->site.depth; d++) {
-        double x = weight_at(s, v, channel, d);
-        low = x < low ? x : low;
-        high = x > high ? x : high;
-        norm2 += x * x;
-        lost += x * x * f->cut[at.first + d / at.taps];
-    }
+    read_row(s, v, channel, f->row);
+    for (int64_t d = 0, j = at.first; d < s->site.depth; j++)
+        for (int64_t end = d + at.taps; d < end; d++) {
+            double x = f->row[d];
+            low = x < low ? x : low;
+            high = x > high ? x : high;
+            norm2 += x * x;
+            lost += x * x * f->cut[j];
+        }
     f->lost[channel] = lost;
     dp_quantiser q = dp_quantiser_make(low, high, e->hardware->weight_bits);
     f->norm2[channel] = norm2;
     f->range[channel] = (double)q.high - (double)q.low;
-    f->off[channel] = rounded_off(s, v, m, channel, (double)q.step);
+    f->off[channel] = rounded_off(s, f, channel, (double)q.step);
 }
 
 /* Input channels from `first` on, as the vectors leave them. */
@@ -195,16 +206,19 @@ dp_status dp_expect_noise(const dp_engine *e, int site, int samples, const dp_op
                .range = dp_alloc(channels, sizeof(double)),
                .off = dp_alloc(channels, sizeof(double)),
                .lost = dp_alloc(channels, sizeof(double)),
-               .cut = dp_alloc((size_t)s->inputs, sizeof(double))};
+               .cut = dp_alloc((size_t)s->inputs, sizeof(double)),
+               .square = dp_alloc((size_t)s->inputs, sizeof(double)),
+               .row = dp_alloc((size_t)s->site.depth, sizeof(double))};
     dp_site_noise noise = {dp_alloc(channels, sizeof(float)), dp_alloc(channels, sizeof(float)),
                            dp_alloc(channels, sizeof(float))};
     dp_input_moments *moments = dp_alloc((size_t)s->inputs, sizeof *moments);
-    bool ready = f.norm2 && f.range && f.off && f.lost && f.cut && noise.shot && noise.additive &&
-                 noise.weight_std && moments;
+    bool ready = f.norm2 && f.range && f.off && f.lost && f.cut && f.square && f.row &&
+                 noise.shot && noise.additive && noise.weight_std && moments;
     if (ready) {
         dp_expect_moments(e, site, samples, moments);
         f.input = input_of(e, s, samples, v, moments, f.cut);
-        for (int64_t c = 0; c < s->site.channels; c++) take_row(e, s, v, moments, c, &f);
+        for (int64_t j = 0; j < s->inputs; j++) f.square[j] = left_of_square(v, moments, j);
+        for (int64_t c = 0; c < s->site.channels; c++) take_row(e, s, v, c, &f);
         dp_site_facts known = {.channels = s->site.channels,
                                .depth = s->site.depth,
                                .weight_norm2 = f.norm2,
@@ -213,8 +227,8 @@ dp_status dp_expect_noise(const dp_engine *e, int site, int samples, const dp_op
         dp_noise_site(e->hardware, &known, &noise);
         fill(e, s, v, moments, &f, &noise, out);
     }
-    void *blocks[] = {f.norm2,        f.range,          f.off,  f.lost, f.cut, noise.shot,
-                      noise.additive, noise.weight_std, moments};
+    void *blocks[] = {f.norm2, f.range,    f.off,          f.lost,           f.cut,  f.square,
+                      f.row,   noise.shot, noise.additive, noise.weight_std, moments};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dp_free(blocks[i]);
     return ready ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory to expect a site's noise");
 }
@@ -226,10 +240,11 @@ void dp_expect_columns(const dp_engine *e, int site, double power, const double 
     for (int64_t j = 0; j < s->inputs; j++) sums[j] = 0;
     for (int64_t c = 0; c < s->site.channels; c++) {
         layout at = layout_of(s, c);
-        for (int64_t d = 0; d < s->site.depth; d++) {
-            double x = fabs((double)w[dp_site_weight(&s->site, c, d)]);
-            sums[at.first + d / at.taps] += scale[c] * (power == 2 ? x * x : pow(x, power));
-        }
+        for (int64_t d = 0, j = at.first; d < s->site.depth; j++)
+            for (int64_t end = d + at.taps; d < end; d++) {
+                double x = fabs((double)w[dp_site_weight(&s->site, c, d)]);
+                sums[j] += scale[c] * (power == 2 ? x * x : pow(x, power));
+            }
     }
 }
 

@@ -21,18 +21,19 @@ static const double weighing = 100;
 /* Of sums in double, relative: what is the same may look larger by so much. */
 static const double rounding_error = 1e-9;
 
-typedef struct group {
-    dp_readers readers;
-    const dp_choice_rules *rules;
-    const dp_conditionable *const *can; /* [readers.count] */
-    float *mu, *alpha;                  /* [inputs] scratch */
-} group;
-
 /* What a site's outputs are off by, squares summed over channels: noise and rounding as they are weighed, and what the converters
  * round and cut off. */
 typedef struct deviation {
     double all, converted;
 } deviation;
+
+typedef struct group {
+    dp_readers readers;
+    const dp_choice_rules *rules;
+    const dp_conditionable *const *can; /* [readers.count] */
+    float *mu, *alpha;                  /* [inputs] scratch */
+    deviation *before; /* [readers.count, 2] as the sites are, on the samples of each half */
+} group;
 
 static dp_status error_of(const dp_engine *e, int site, int samples, const dp_operand_vectors *v,
                           deviation *out, dp_error *err) {
@@ -80,17 +81,14 @@ static double part(double after, double before) {
  * and cut off may not grow: how many repetitions a network will need is not known yet, and none average that out.
  */
 static dp_status judge(const group *g, const plan *p, double *left, dp_error *err) {
-    const dp_operand_vectors none = {0};
     dp_operand_vectors v;
     *left = 0;
     for (int i = 0; i < g->readers.count; i++) {
         double sum = 0, converted = 0;
         for (int half = 0; half < 2; half++) {
-            deviation before, after;
+            deviation before = g->before[2 * i + 1 - half], after;
             int site = g->readers.sites[i];
             dp_status status = make(g, p, half, &v, err);
-            if (status == DP_OK)
-                status = error_of(g->readers.engine, site, 1 - half, &none, &before, err);
             if (status == DP_OK)
                 status = error_of(g->readers.engine, site, 1 - half, &v, &after, err);
             if (status != DP_OK) return status;
@@ -151,6 +149,15 @@ bool dp_choice_pays(const dp_saving *s) {
     return s->left <= 1 - margin && (1 - s->left) * s->saved_j >= s->cost_j;
 }
 
+static dp_status judge_as_they_are(const group *g, dp_error *err) {
+    const dp_operand_vectors none = {0};
+    dp_status status = DP_OK;
+    for (int i = 0; status == DP_OK && i < 2 * g->readers.count; i++)
+        status =
+            error_of(g->readers.engine, g->readers.sites[i / 2], i % 2, &none, &g->before[i], err);
+    return status;
+}
+
 /* Plans from the simplest on; whatever comes on top has to be worth it, too. */
 static dp_status best_plan(const group *g, plan *best, dp_error *err) {
     double least = 1, cost = 0;
@@ -203,15 +210,18 @@ static dp_status choose_group(group *g, dp_choice *out, dp_error *err) {
     dp_operand_vectors v = {0};
     g->mu = dp_alloc(inputs, sizeof *g->mu);
     g->alpha = dp_alloc(inputs, sizeof *g->alpha);
+    g->before = dp_alloc(2 * (size_t)g->readers.count, sizeof *g->before);
     dp_status status =
-        g->mu && g->alpha ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory for vectors");
+        g->mu && g->alpha && g->before ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory for vectors");
     if (asks_to_centre(g) && !may_centre(g)) out->unsigned_sites += g->readers.count;
+    if (status == DP_OK) status = judge_as_they_are(g, err);
     if (status == DP_OK) status = best_plan(g, &best, err);
     if (status == DP_OK) status = make(g, &best, DP_EXPECT_ALL, &v, err);
     for (int i = 0; status == DP_OK && (v.mu || v.alpha) && i < g->readers.count; i++)
         status = note(g, i, &v, out, err);
     dp_free(g->mu);
     dp_free(g->alpha);
+    dp_free(g->before);
     return status;
 }
 
