@@ -390,6 +390,34 @@ START_TEST(a_first_look_asks_what_can_turn) {
 }
 END_TEST
 
+/* A look that is to pass ends where what can turn has failed; what is out of reach is asked only while it may pass. */
+START_TEST(a_look_that_fails_ends_early) {
+    bench b;
+    dp_panel panel;
+    dp_look look;
+    double k[CHANNELS], low[CHANNELS];
+    int draws[HALF];
+    bench_open(&b, DP_DROP, 0.1);
+    dp_family f = family(&b, 1);
+    dp_family_relaxed(&b.s, &f, 1000, k);
+    dp_family_relaxed(&b.s, &f, 20, low);
+    double fidelity = 1 / dp_units_loss(&b.s.units, k), lower = 1 / dp_units_loss(&b.s.units, low);
+    double spread = moves(&b, k, k) * sqrt(fidelity / lower);
+    ck_dp_ok(dp_panel_open(&panel, &b.s, &err));
+    ck_dp_ok(dp_panel_ask(&panel, k, fidelity, DP_ASK_PASS, &look, &err));
+    ck_assert(look.whole && look.excess < 1);
+    double passes = b.s.passes;
+    ck_dp_ok(dp_panel_ask(&panel, low, lower, DP_ASK_PASS, &look, &err));
+    ck_assert(!look.whole && look.excess > 1);
+    ck_assert_double_eq_tol(b.s.passes - passes,
+                            (double)worked_out(&b, spread, TRIALS, 0, draws) / HALF, 1e-9);
+    ck_dp_ok(dp_panel_ask(&panel, low, lower, DP_ASK_ALL, &look, &err));
+    ck_assert(look.whole && look.excess > 1);
+    dp_panel_close(&panel);
+    bench_close(&b);
+}
+END_TEST
+
 /* Noise of the last layer alone moves logits by exactly 1 / sqrt(t), and margins too while the best rival stays the same. */
 START_TEST(where_noise_only_scales_forecasts_are_near) {
     static const double starts[] = {35, 60, 80, 120};
@@ -450,6 +478,7 @@ Suite *test_scale_suite(void) {
     tcase_add_loop_test(tcase, a_look_at_some_answers_says_what_a_whole_one_says, 0, 4);
     tcase_add_loop_test(tcase, draws_are_spent_where_answers_turn, 0, 8);
     tcase_add_test(tcase, a_first_look_asks_what_can_turn);
+    tcase_add_test(tcase, a_look_that_fails_ends_early);
     tcase_add_loop_test(tcase, where_noise_only_scales_forecasts_are_near, 0, 4);
     tcase_add_test(tcase, a_loss_is_asked_of_all_samples);
     suite_add_tcase(suite, tcase);

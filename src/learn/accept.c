@@ -56,7 +56,10 @@ static double t_of(dp_search *s, const dp_family *f, double t, double times) {
 static dp_status look(dp_panel *p, const dp_family *f, double t, bool whole, dp_approach *w,
                       known *k, dp_look *l, dp_error *err) {
     bool between = w->fail > 0 && isfinite(w->above); /* what a few draws say is too coarse there */
-    dp_ask ask = whole ? DP_ASK_ALL : between ? DP_ASK_DRAWS : DP_ASK_SOME;
+    dp_ask ask = t >= w->high ? DP_ASK_ALL
+                 : whole      ? DP_ASK_PASS
+                 : between    ? DP_ASK_DRAWS
+                              : DP_ASK_SOME;
     double aim = NAN, limit = NAN, fidelity = dp_search_fidelity(p->s, k->now, t);
     dp_status status = dp_panel_ask(p, k->now, fidelity, ask, l, err);
     if (status == DP_OK) status = dp_panel_forecast(p, fidelity, w->rule.aim, &aim, err);

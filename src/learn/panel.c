@@ -20,6 +20,9 @@ static const double hopeless = 1.3, needless = 0.7;
  * more, times the root of how far away it was measured. An answer that turns in between has to be asked. */
 static const double least_move = 0.6, most_move = 1.7;
 
+/* Nearer than this in logarithms of fidelity, a draw tells of itself; farther away it is asked where another of the sample's is. */
+static const double by_itself = 0.3;
+
 /* Margins of at least so many times what noise moves one by, root mean square, turn so rarely that a quarter of the draws do for
  * them. */
 static const double reach = 2.5;
@@ -65,7 +68,7 @@ static void answer_clean(dp_panel *p) {
     const dp_half *check = &p->s->check;
     for (int64_t i = 0; i < check->samples * p->s->options->trials; i++)
         check->scores[i] = clean_of(p)[i % check->samples];
-    for (int64_t i = 0; i < check->samples; i++) p->at[i] = 1;
+    for (int64_t i = 0; i < check->samples * p->s->options->trials; i++) p->at[i] = 1;
 }
 
 dp_status dp_panel_open(dp_panel *p, dp_search *s, dp_error *err) {
@@ -75,8 +78,8 @@ dp_status dp_panel_open(dp_panel *p, dp_search *s, dp_error *err) {
     for (int i = 0; i < s->n_criteria; i++)
         p->parts = p->parts && s->criteria[i].quantity == DP_DROP;
     p->k = dp_alloc((size_t)s->units.count, sizeof *p->k);
-    p->asked = dp_alloc(samples, sizeof *p->asked);
-    p->at = dp_alloc(samples, sizeof *p->at);
+    p->asked = dp_alloc(all, sizeof *p->asked);
+    p->at = dp_alloc(all, sizeof *p->at);
     p->moved = dp_alloc(all, sizeof *p->moved);
     p->list = dp_alloc(samples, sizeof *p->list);
     p->some = dp_alloc(all, sizeof *p->some);
@@ -101,15 +104,17 @@ void dp_panel_close(dp_panel *p) {
 /* The margin there if noise moved it `more` times as far as it is taken to. */
 static double margin_at(const dp_panel *p, int64_t sample, int draw, double fidelity, double more) {
     double clean = clean_of(p)[sample].margin;
-    double noisy = p->s->check.scores[draw * p->s->check.samples + sample].margin;
-    return clean + more * (noisy - clean) * sqrt(p->at[sample] / fidelity);
+    int64_t at = draw * p->s->check.samples + sample;
+    double noisy = p->s->check.scores[at].margin;
+    return clean + more * (noisy - clean) * sqrt(p->at[at] / fidelity);
 }
 
 /* Margins are of the label where there are labels, of the clean prediction elsewhere. */
 static dp_score score_at(const dp_panel *p, int64_t sample, int draw, double fidelity) {
-    dp_score score = p->s->check.scores[draw * p->s->check.samples + sample];
+    int64_t at = draw * p->s->check.samples + sample;
+    dp_score score = p->s->check.scores[at];
     const dp_score *clean = &clean_of(p)[sample];
-    double factor = p->at[sample] / fidelity;
+    double factor = p->at[at] / fidelity;
     if (factor == 1) return score;
     bool right = margin_at(p, sample, draw, fidelity, 1) > 0;
     if (p->s->criteria[0].labels)
@@ -168,26 +173,44 @@ static bool can_turn(const dp_panel *p, int64_t sample, double fidelity) {
 /* Draws that a sample was not asked with get the answers of those that it was. */
 static void repeat_draws(dp_panel *p, int64_t sample) {
     int64_t samples = p->s->check.samples;
-    dp_score *scores = p->s->check.scores + sample;
-    for (int draw = quarter(p); draw < p->s->options->trials; draw++)
-        scores[draw * samples] = scores[draw % quarter(p) * samples];
+    for (int draw = quarter(p); draw < p->s->options->trials; draw++) {
+        int64_t to = draw * samples + sample, from = draw % quarter(p) * samples + sample;
+        p->s->check.scores[to] = p->s->check.scores[from];
+        p->at[to] = p->at[from];
+        p->asked[to] = p->asked[from];
+    }
 }
 
 /* ---- asking ---- */
 
-/* All samples, draws first .. first + count - 1. */
-static dp_status ask_all(dp_panel *p, const double *k, int count, dp_error *err) {
+/* A draw of a sample is of the precision at hand. */
+static void mark(dp_panel *p, int64_t sample, int draw, double fidelity) {
+    p->at[draw * p->s->check.samples + sample] = fidelity;
+    p->asked[draw * p->s->check.samples + sample] = p->number;
+}
+
+/* All samples, draws p->draws .. + count - 1. */
+static dp_status ask_all(dp_panel *p, const double *k, double fidelity, int count, dp_error *err) {
     dp_half rest = p->s->check;
     rest.scores += (int64_t)p->draws * rest.samples;
     uint32_t range[2] = {CHECK_TRIAL + (uint32_t)p->draws, (uint32_t)count};
     dp_status status = dp_search_evaluate(p->s, &rest, k, range, err);
-    if (status == DP_OK) p->draws += count;
-    return status;
+    if (status != DP_OK) return status;
+    for (int draw = p->draws; draw < p->draws + count; draw++)
+        for (int64_t i = 0; i < rest.samples; i++) mark(p, i, draw, fidelity);
+    p->draws += count;
+    return DP_OK;
 }
 
-/* Those on the list, draws first .. first + count - 1; their answers take the places of older ones. */
-static dp_status ask_listed(dp_panel *p, const double *k, int64_t length, int first, int count,
-                            dp_error *err) {
+/* At which precision, and of which draws, those on the list are asked. */
+typedef struct question {
+    const double *k;
+    double fidelity;
+    int first, count;
+} question;
+
+/* Their answers take the places of older ones. */
+static dp_status ask_listed(dp_panel *p, const question *q, int64_t length, dp_error *err) {
     dp_half *check = &p->s->check;
     dp_half part = {.samples = length, .scores = p->some};
     dp_dataset *data = NULL;
@@ -195,52 +218,65 @@ static dp_status ask_listed(dp_panel *p, const double *k, int64_t length, int fi
     if (!length || status != DP_OK) return status;
     part.data = data;
     status = dp_reference_pick(&part.reference, check->reference, data, p->list, err);
-    uint32_t range[2] = {CHECK_TRIAL + (uint32_t)first, (uint32_t)count};
-    if (status == DP_OK) status = dp_search_evaluate(p->s, &part, k, range, err);
+    uint32_t range[2] = {CHECK_TRIAL + (uint32_t)q->first, (uint32_t)q->count};
+    if (status == DP_OK) status = dp_search_evaluate(p->s, &part, q->k, range, err);
     for (int64_t j = 0; status == DP_OK && j < length; j++)
-        for (int draw = 0; draw < count; draw++)
-            check->scores[(first + draw) * check->samples + p->list[j]] =
+        for (int draw = 0; draw < q->count; draw++) {
+            check->scores[(q->first + draw) * check->samples + p->list[j]] =
                 p->some[draw * length + j];
+            mark(p, p->list[j], q->first + draw, q->fidelity);
+        }
     dp_reference_free(part.reference);
     dp_dataset_free(data);
     return status;
 }
 
-static bool turns_near(const dp_panel *p, int64_t sample, double fidelity) {
-    double away = fabs(log(p->at[sample] / fidelity)), wider = exp(away / 2);
-    for (int draw = 0; draw < p->draws; draw++) {
-        double less = margin_at(p, sample, draw, fidelity, least_move / wider);
-        double more = margin_at(p, sample, draw, fidelity, most_move * wider);
-        if (!(less > 0 && more > 0) && !(less <= 0 && more <= 0)) return true;
-    }
-    return false;
+static double away_from(const dp_panel *p, int64_t sample, int draw, double fidelity) {
+    return fabs(log(p->at[draw * p->s->check.samples + sample] / fidelity));
 }
 
-/* Of one stratum what is open at this precision: all samples, or those that are near their turn; what can turn and was never asked may
- * be that. */
+static bool turns_near(const dp_panel *p, int64_t sample, int draw, double fidelity) {
+    double wider = exp(away_from(p, sample, draw, fidelity) / 2);
+    double less = margin_at(p, sample, draw, fidelity, least_move / wider);
+    double more = margin_at(p, sample, draw, fidelity, most_move * wider);
+    return !(less > 0 && more > 0) && !(less <= 0 && more <= 0);
+}
+
+/* Open at this precision: everything, or what is near its turn; what can turn and was never asked may be that. */
+static bool is_open(const dp_panel *p, int64_t sample, int draw, double fidelity, bool whole) {
+    int asked = p->asked[draw * p->s->check.samples + sample];
+    if (asked == p->number) return false;
+    if (whole || (asked == 0 && can_turn(p, sample, fidelity))) return true;
+    if (turns_near(p, sample, draw, fidelity)) return true;
+    bool others = false;
+    for (int i = 0; away_from(p, sample, draw, fidelity) > by_itself && i < p->draws; i++)
+        others = others || turns_near(p, sample, i, fidelity);
+    return others;
+}
+
+/* At this precision, with one of the first draws. */
+static bool was_asked(const dp_panel *p, int64_t sample) {
+    bool some = false;
+    for (int draw = 0; draw < quarter(p); draw++)
+        some = some || p->asked[draw * p->s->check.samples + sample] == p->number;
+    return some;
+}
+
+/* Of one stratum what is open, draw by draw. */
 static dp_status ask_open(dp_panel *p, const double *k, double fidelity, bool whole, bool stratum,
                           dp_error *err) {
-    int64_t length = 0;
-    for (int64_t i = 0; i < p->s->check.samples; i++)
-        if (p->asked[i] != p->number && can_turn(p, i, fidelity) == stratum &&
-            (whole || (stratum && !p->asked[i]) || turns_near(p, i, fidelity)))
-            p->list[length++] = i;
     int draws = stratum ? p->draws : quarter(p);
-    dp_status status = ask_listed(p, k, length, 0, draws, err);
-    for (int64_t j = 0; status == DP_OK && j < length; j++) {
-        p->at[p->list[j]] = fidelity;
-        p->asked[p->list[j]] = p->number;
-        if (!stratum) repeat_draws(p, p->list[j]);
+    dp_status status = DP_OK;
+    for (int draw = 0; status == DP_OK && draw < draws; draw++) {
+        int64_t length = 0;
+        for (int64_t i = 0; i < p->s->check.samples; i++)
+            if (can_turn(p, i, fidelity) == stratum && is_open(p, i, draw, fidelity, whole))
+                p->list[length++] = i;
+        status = ask_listed(p, &(question){k, fidelity, draw, 1}, length, err);
     }
+    for (int64_t i = 0; !stratum && i < p->s->check.samples; i++)
+        if (!can_turn(p, i, fidelity) && was_asked(p, i)) repeat_draws(p, i);
     return status;
-}
-
-/* Everything is asked at this precision now. */
-static void mark_all(dp_panel *p, double fidelity) {
-    for (int64_t i = 0; i < p->s->check.samples; i++) {
-        p->at[i] = fidelity;
-        p->asked[i] = p->number;
-    }
 }
 
 /* The draws up to `draws` for what can turn. */
@@ -248,36 +284,35 @@ static dp_status ask_near(dp_panel *p, const double *k, double fidelity, int dra
     int64_t length = 0;
     for (int64_t i = 0; i < p->s->check.samples; i++)
         if (can_turn(p, i, fidelity)) p->list[length++] = i;
-    dp_status status = ask_listed(p, k, length, p->draws, draws - p->draws, err);
-    for (int64_t j = 0; status == DP_OK && j < length; j++) {
-        p->at[p->list[j]] = fidelity;
-        p->asked[p->list[j]] = p->number;
-    }
+    dp_status status =
+        ask_listed(p, &(question){k, fidelity, p->draws, draws - p->draws}, length, err);
     if (status == DP_OK) p->draws = draws;
     return status;
 }
 
 /* The first quarter of the draws: of all samples while it is not known what noise does to margins. */
 static dp_status ask_quarter(dp_panel *p, const double *k, double fidelity, dp_error *err) {
-    if (p->spread > 0) return ask_near(p, k, fidelity, quarter(p), err);
-    mark_all(p, fidelity);
-    return ask_all(p, k, quarter(p), err);
+    return p->spread > 0 ? ask_near(p, k, fidelity, quarter(p), err)
+                         : ask_all(p, k, fidelity, quarter(p), err);
 }
 
 /* The draws behind the first quarter, of which there are some. */
 static dp_status ask_rest(dp_panel *p, const double *k, double fidelity, dp_error *err) {
     int all = p->s->options->trials;
-    if (!p->parts) return ask_all(p, k, all - p->draws, err);
+    if (!p->parts) return ask_all(p, k, fidelity, all - p->draws, err);
     if (!(p->spread > 0)) p->spread = spread_of(&p->s->check, p->draws, fidelity);
     for (int64_t i = 0; i < p->s->check.samples; i++)
         if (!can_turn(p, i, fidelity)) repeat_draws(p, i);
     return ask_near(p, k, fidelity, all, err);
 }
 
-/* At this precision; with `near`, of what can turn. */
+/* At this precision, all draws so far; with `near`, of what can turn. */
 static bool asked(const dp_panel *p, double fidelity, bool near) {
     for (int64_t i = 0; i < p->s->check.samples; i++)
-        if (p->asked[i] != p->number && !(near && !can_turn(p, i, fidelity))) return false;
+        for (int draw = 0; draw < p->draws; draw++)
+            if (p->asked[draw * p->s->check.samples + i] != p->number &&
+                !(near && !can_turn(p, i, fidelity)))
+                return false;
     return true;
 }
 
@@ -306,13 +341,16 @@ dp_status dp_panel_ask(dp_panel *p, const double *k, double fidelity, dp_ask ask
         p->number++;
     }
     int all = p->s->options->trials;
-    bool whole = ask == DP_ASK_ALL;
+    bool whole = ask == DP_ASK_ALL || ask == DP_ASK_PASS;
     dp_status status = p->parts && p->draws == all ? ask_open(p, k, fidelity, whole, true, err)
                                                    : ask_anew(p, k, fidelity, ask, err);
-    if (status == DP_OK && p->parts && p->draws == all)
-        status = ask_open(p, k, fidelity, whole, false, err);
     dp_answer answer;
     if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
+    bool failed = status == DP_OK && ask == DP_ASK_PASS && answer.excess > 1;
+    if (status == DP_OK && p->parts && p->draws == all && !failed) {
+        status = ask_open(p, k, fidelity, whole, false, err);
+        if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
+    }
     if (status != DP_OK) return status;
     *look = (dp_look){answer.excess, answer.active, p->draws == all && asked(p, fidelity, false)};
     return DP_OK;

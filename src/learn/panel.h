@@ -24,8 +24,8 @@ typedef struct dp_panel {
     double *k;    /* [units] the precision at hand */
     int number;   /* of it; precisions are counted from 1 */
     int *
-        asked; /* [samples] number of the precision that the sample's scores in check.scores are of */
-    double *at;      /* [samples] its fidelity */
+        asked; /* [trials, samples] number of the precision that a score in check.scores is of; 0: none */
+    double *at;      /* [trials, samples] its fidelity */
     double spread;   /* of what noise does to margins, at fidelity 1: root mean square */
     dp_score *moved; /* [trials, samples] what they are taken to be at the fidelity at hand */
     int64_t *list;   /* [samples] scratch */
@@ -34,9 +34,10 @@ typedef struct dp_panel {
 
 /* How much is asked. */
 typedef enum dp_ask {
-    DP_ASK_SOME,  /* a quarter of the draws if these decide, or the samples that do */
-    DP_ASK_DRAWS, /* all draws, of the samples that decide */
-    DP_ASK_ALL    /* all draws of all samples */
+    DP_ASK_SOME,  /* a quarter of the draws if these decide, or those that do */
+    DP_ASK_DRAWS, /* all draws, or those that decide */
+    DP_ASK_PASS, /* all draws of all samples, but for those that cannot turn where the others fail already */
+    DP_ASK_ALL /* all draws of all samples */
 } dp_ask;
 
 typedef struct dp_look {
