@@ -465,9 +465,9 @@ void dp_engine_free(dp_engine *e) {
         dp_free((void *)e->sites[i].info.name);
         dp_tensor_clear(&e->sites[i].quantised);
     }
-    void *blocks[] = {e->workers,  e->sites,       e->norm2,           e->range,  e->mean_norm,
-                      e->shot,     e->additive,    e->weight_std,      e->shot_k, e->additive_k,
-                      e->weight_k, e->root_shot_k, e->root_additive_k, e->moments};
+    void *blocks[] = {e->workers,  e->sites,       e->norm2,           e->range,   e->mean_norm,
+                      e->shot,     e->additive,    e->weight_std,      e->shot_k,  e->additive_k,
+                      e->weight_k, e->root_shot_k, e->root_additive_k, e->moments, e->outputs};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dp_free(blocks[i]);
     dp_plan_free(e->forward);
     dp_plan_free(e->reverse);

@@ -72,6 +72,7 @@ struct dp_engine {
     int64_t reverse_batch;
     int64_t rows, classes;      /* of one sample's logits */
     const dp_dataset *surveyed; /* NULL: not yet */
+    float *outputs; /* [samples, rows, classes] clean logits of what was surveyed, until a reference takes them; NULL: none */
     /* [channels] at K = 1 */
     double *norm2, *range;
     float *shot, *additive, *weight_std;

@@ -227,6 +227,36 @@ bool dp_engine_operand_signed(const dp_engine *e, int site, int operand) {
     return e->sites[site].input[operand].low < 0;
 }
 
+/* Without converters a survey is a clean pass, too: as rough as references are where they may be. */
+static bool has_clean_outputs(const dp_engine *e) {
+    const dp_hardware *h = e->hardware;
+    return e->options.rough && h->input_bits == 0 && h->weight_bits == 0 && h->output_bits == 0;
+}
+
+static size_t output_bytes(const dp_engine *e) {
+    return (size_t)(e->rows * e->classes) * sizeof(float);
+}
+
+static dp_status collect_outputs(void *self, dp_worker *w, int64_t first, int64_t count,
+                                 dp_error *err) {
+    const dp_engine *e = w->engine;
+    (void)self;
+    (void)err;
+    memcpy(e->outputs + first * e->rows * e->classes, dp_run_value(w->forward, e->target)->data,
+           (size_t)count * output_bytes(e));
+    return DP_OK;
+}
+
+static dp_status make_room(dp_engine *e, int64_t samples, dp_error *err) {
+    dp_free(e->outputs);
+    e->outputs = NULL;
+    if (!has_clean_outputs(e)) return DP_OK;
+    e->outputs = dp_alloc((size_t)samples, output_bytes(e));
+    return e->outputs
+               ? DP_OK
+               : dp_fail(err, DP_EMEMORY, "no memory for %lld clean outputs", (long long)samples);
+}
+
 static dp_status look(dp_engine *e, const dp_dataset *data, finding *found, dp_error *err) {
     int threads = dp_pool_threads(e->pool), groups = 0;
     survey s = {.engine = e};
@@ -241,7 +271,11 @@ static dp_status look(dp_engine *e, const dp_dataset *data, finding *found, dp_e
                     .sum_bytes = sum_bytes(e),
                     .self = &s,
                     .stage = "survey"};
-    dp_status status = DP_OK;
+    dp_status status = make_room(e, dp_dataset_count(data), err);
+    if (e->outputs) {
+        pass.batch = collect_outputs;
+        pass.results[0] = (dp_pass_result){e->outputs, output_bytes(e)};
+    }
     if (!allocate(&s, threads)) status = dp_fail(err, DP_EMEMORY, "no memory for a survey");
     if (status == DP_OK) status = dp_engine_pass(e, &pass, &sums, &groups, err);
     if (status == DP_OK) fold_norms(e, sums, groups, dp_dataset_count(data));

@@ -393,31 +393,43 @@ AMX static panels left_panel(const dp_gemm *g, const block *at, int64_t i, char 
     return p;
 }
 
-/* Columns column .. + width, at most a panel. */
-AMX static void pack_places(const dp_gemm *g, const block *at, int64_t column, int64_t width,
-                            char *right) {
+/* Where a step of the depth of panel j is. */
+static int64_t place_of(int64_t j, int64_t k, bool coarse) {
+    return j / PANEL * STEPS * STEP_BYTES + k / STEP * step_bytes(coarse);
+}
+
+/* Step by step of the depth, as the lines are read along then: from the second-level cache on it is the stride that takes time. */
+AMX static void pack_places(const dp_gemm *g, const block *at, char *right) {
     bool coarse = g->rough == DP_COARSE;
-    const int64_t *places = g->places + column, *lines = g->lines + at->k;
-    int64_t left = width - TILE;
-    runs half[2] = {find_runs(places, min64(width, TILE)),
-                    find_runs(places + TILE, left > 0 ? left : 0)};
-    for (int64_t k = 0; k < at->depth; k += STEP, right += step_bytes(coarse))
-        for (int i = 0; i < 2; i++)
-            pack_gathered(g->b, lines + k, at->depth - k, &half[i], coarse, right + i * TILE_BYTES);
+    const int64_t *places = g->places + at->column, *lines = g->lines + at->k;
+    runs of[WIDTH / TILE];
+    for (int64_t j = 0; j < at->columns; j += PANEL)
+        for (int64_t c = j; c < j + PANEL; c += TILE) {
+            int64_t left = at->columns - c;
+            of[c / TILE] = find_runs(places + (left > 0 ? c : 0), min64(left > 0 ? left : 0, TILE));
+        }
+    for (int64_t k = 0; k < at->depth; k += STEP)
+        for (int64_t j = 0; j < at->columns; j += PANEL)
+            for (int64_t i = 0; i < 2; i++)
+                pack_gathered(g->b, lines + k, at->depth - k, &of[j / TILE + i], coarse,
+                              right + place_of(j, k, coarse) + i * TILE_BYTES);
 }
 
 AMX static void pack_right(const dp_gemm *g, const block *at, char *right) {
     layout is = {!g->transpose_b, true, g->rough == DP_COARSE};
-    for (int64_t j = 0; j < at->columns; j += PANEL, right += STEPS * STEP_BYTES) {
-        int64_t column = at->column + j;
-        if (g->lines) {
-            pack_places(g, at, column, min64(PANEL, at->columns - j), right);
-            continue;
-        }
-        const float *b =
-            g->transpose_b ? g->b + column * g->ldb + at->k : g->b + at->k * g->ldb + column;
-        pack_panel((piece){b, g->ldb, min64(PANEL, at->columns - j), at->depth}, is, right);
+    int64_t step = g->transpose_b ? at->depth : STEP; /* lines lie along the depth */
+    if (g->lines) {
+        pack_places(g, at, right);
+        return;
     }
+    for (int64_t k = 0; k < at->depth; k += step)
+        for (int64_t j = 0; j < at->columns; j += PANEL) {
+            int64_t column = at->column + j, line = at->k + k;
+            const float *b =
+                g->b + (g->transpose_b ? column * g->ldb + line : line * g->ldb + column);
+            piece p = {b, g->ldb, min64(PANEL, at->columns - j), min64(step, at->depth - k)};
+            pack_panel(p, is, right + place_of(j, k, is.coarse));
+        }
 }
 
 AMX static void multiply_block(const dp_gemm *g, const block *at) {

@@ -279,6 +279,9 @@ static dp_status maximum_shape(dp_op_args *a, dp_error *err) {
     dp_status status = pool_of(a, &p, err);
     if (status) return status;
     dp_dtype dtype = a->in[0]->dtype;
+    if (plane_in(&p.w) > INT32_MAX)
+        return dp_op_fail(a, err, DP_EUNSUPPORTED, "an input plane of %lld entries: at most 2^31-1",
+                          (long long)plane_in(&p.w));
     if (dtype != DP_F32 && dtype != DP_U8 && dtype != DP_I8)
         return dp_op_fail(a, err, DP_EUNSUPPORTED, "the input is %s, not float32, uint8 or int8",
                           dp_dtype_name(dtype));
@@ -332,6 +335,48 @@ static dp_status maximum_forward(const dp_op_args *a, dp_error *err) {
     return DP_OK;
 }
 
+/* Of one row of outputs: the largest entry of each window and where in the plane it lies, as argmax_f32 has it. */
+typedef struct largest {
+    float *value;
+    int32_t *at; /* -1: the window lies on padding */
+} largest;
+
+static inline __attribute__((always_inline)) void look_steps(float *restrict value,
+                                                             int32_t *restrict at,
+                                                             const float *restrict x, int32_t first,
+                                                             int32_t count, int32_t step) {
+    for (int32_t i = 0; i < count; i++) {
+        float v = x[i * step];
+        bool larger = (at[i] < 0) | (v > value[i]);
+        value[i] = larger ? v : value[i];
+        at[i] = larger ? first + i * step : at[i];
+    }
+}
+
+static void look_along(const dp_window *w, const float *x, int64_t row, int64_t kx, largest l) {
+    dp_span o = dp_window_outputs(w, 2, kx);
+    int32_t first = (int32_t)(row + dp_window_place(w, 2, o.first, kx));
+    int32_t count = (int32_t)(o.end - o.first), step = (int32_t)w->stride[2];
+    l.value += o.first;
+    l.at += o.first;
+    if (step == 1)
+        look_steps(l.value, l.at, x + first, first, count, 1);
+    else if (step == 2)
+        look_steps(l.value, l.at, x + first, first, count, 2);
+    else
+        look_steps(l.value, l.at, x + first, first, count, step);
+}
+
+static void largest_of_row(const dp_window *w, const float *x, const int64_t o[3], largest l) {
+    dp_span tz = dp_window_taps(w, 0, o[0]), ty = dp_window_taps(w, 1, o[1]);
+    dp_span tx = dp_window_used(w, 2);
+    for (int64_t i = 0; i < w->out[2]; i++) l.at[i] = -1;
+    for (int64_t kz = tz.first; kz < tz.end; kz++)
+        for (int64_t ky = ty.first; ky < ty.end; ky++)
+            for (int64_t kx = tx.first; kx < tx.end; kx++)
+                look_along(w, x, row_at(w, o, kz, ky), kx, l);
+}
+
 static dp_status maximum_adjoint(const dp_op_args *a, dp_error *err) {
     pool p;
     const float *g = dp_grad_out(a, 0);
@@ -340,14 +385,16 @@ static dp_status maximum_adjoint(const dp_op_args *a, dp_error *err) {
     dp_status status = pool_of(a, &p, err);
     if (status) return status;
     const float *x = a->in[0]->data;
+    const dp_window *w = &p.w;
+    largest l = {a->scratch, (int32_t *)a->scratch + w->out[2]};
     int64_t o[3] = {0};
-    for (int64_t n = 0; n < p.w.planes; n++, x += plane_in(&p.w), gx += plane_in(&p.w)) {
-        do {
-            int64_t best = argmax_f32(&p.w, x, o);
-            if (best >= 0) gx[best] += *g;
-            g++;
-        } while (next_output(&p.w, o));
-    }
+    for (int64_t n = 0; n < w->planes; n++, x += plane_in(w), gx += plane_in(w))
+        for (o[0] = 0; o[0] < w->out[0]; o[0]++)
+            for (o[1] = 0; o[1] < w->out[1]; o[1]++, g += w->out[2]) {
+                largest_of_row(w, x, o, l);
+                for (int64_t i = 0; i < w->out[2]; i++)
+                    if (l.at[i] >= 0) gx[l.at[i]] += g[i];
+            }
     return DP_OK;
 }
 
