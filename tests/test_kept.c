@@ -127,12 +127,39 @@ START_TEST(noisy_weights_are_not_kept) {
 }
 END_TEST
 
+/* ---- what the survey leaves ---- */
+
+/* On hardware without converters it is a clean pass; with them it runs before they are known. */
+START_TEST(a_survey_leaves_the_clean_outputs) {
+    rig r;
+    dp_engine *e;
+    rig_make(&r, _i ? "thermal" : "shot", 0.02, _i ? 8 : 0);
+    dp_engine_options options = {
+        .seed = 3, .batch = 4, .threads = 2, .rough = true, .example = r.data};
+    ck_dp_ok(dp_engine_create(&e, r.n.graph, &r.hardware, &options, &err));
+    ck_dp_ok(dp_engine_survey(e, r.data, &err));
+    ck_assert_int_eq(e->outputs != NULL, _i == 0);
+    dp_reference *taken, *run;
+    ck_dp_ok(dp_engine_reference(&taken, e, r.data, &err));
+    ck_assert_ptr_null(e->outputs);
+    ck_dp_ok(dp_engine_reference(&run, e, r.data, &err));
+    size_t bytes = SAMPLES * CLASSES * sizeof(float);
+    ck_assert_mem_eq(taken->logits, run->logits, bytes);
+    ck_assert_mem_eq(taken->scores, run->scores, SAMPLES * sizeof *run->scores);
+    dp_reference_free(taken);
+    dp_reference_free(run);
+    dp_engine_free(e);
+    rig_close(&r);
+}
+END_TEST
+
 Suite *test_kept_suite(void) {
     Suite *suite = suite_create("kept");
     TCase *tests = tcase_create("kept");
     tcase_add_loop_test(tests, passes_are_what_they_are_without, 0, sizeof cases / sizeof *cases);
     tcase_add_test(tests, a_survey_forgets_what_was_kept);
     tcase_add_test(tests, noisy_weights_are_not_kept);
+    tcase_add_loop_test(tests, a_survey_leaves_the_clean_outputs, 0, 2);
     suite_add_tcase(suite, tests);
     return suite;
 }

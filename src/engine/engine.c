@@ -18,7 +18,7 @@
 
 /* A batch is as large as fits into about a second-level cache's worth of live activations, within reason. */
 enum { MAX_BATCH = 16 };
-static const size_t forward_target = (size_t)16 << 20, reverse_target = (size_t)128 << 20;
+static const size_t forward_target = (size_t)16 << 20, reverse_target = (size_t)192 << 20;
 
 /* The last Softmax turns logits into probabilities; loss and seeds want the logits. */
 static int logits_of(const dp_graph *g, int value) {

@@ -13,7 +13,7 @@ typedef struct memory {
     dp_plan *plan;
     const dp_graph *graph;
     int *root;      /* [values] whose data a value shares */
-    int *grad_root; /* [values] whose gradient it shares: views only */
+    int *grad_root; /* [values] whose gradient it shares */
     int *uses;      /* [values] consumers among the steps, the loss counts as one */
 } memory;
 
@@ -60,12 +60,47 @@ static bool may_overwrite(const memory *b, const dp_node *node, int in) {
     }
 }
 
+static bool graded(const memory *b, const dp_node *node, int k) {
+    int v = input_of(node, k);
+    return v >= 0 && varies(b, v) && b->plan->graded[v];
+}
+
+/* Nobody else adds to the gradient of the value, or to one that shares it. */
+static bool sole_reader(const memory *b, int v) {
+    while (b->uses[v] == 1) {
+        int producer = b->graph->values[v].producer;
+        bool view = producer >= 0 && b->grad_root[v] != v &&
+                    (b->graph->nodes[producer].op->flags & DP_OP_VIEW);
+        if (!view) return true;
+        v = b->graph->nodes[producer].in[0];
+    }
+    return false;
+}
+
+/* The input whose gradient may be where the output's is; -1: none. */
+static int handed_on(const memory *b, const dp_step *step) {
+    const dp_node *node = &b->graph->nodes[step->node];
+    unsigned flags = node->op->flags;
+    if (!(flags & DP_OP_HANDS_GRAD) || !step->active || node->n_out != 1) return -1;
+    for (int k = 0; k < node->n_in && k < 2; k++) {
+        if (!graded(b, node, k) || !b->plan->graded[node->out[0]]) continue;
+        bool may =
+            flags & DP_OP_LINEAR ? k == 0 || (flags & DP_OP_COMMUTES) : !graded(b, node, 1 - k);
+        size_t bytes = dp_tensor_bytes(&b->plan->values[node->in[k]]);
+        may = may && bytes == dp_tensor_bytes(&b->plan->values[node->out[0]]);
+        if (may && sole_reader(b, node->in[k])) return k;
+    }
+    return -1;
+}
+
 static void share_data(memory *b) {
     for (int v = 0; v < b->graph->n_values; v++) b->root[v] = b->grad_root[v] = v;
     for (int s = 0; s < b->plan->n_steps; s++) {
         const dp_node *node = step_node(b, s);
         if (b->plan->steps[s].finish > 0)
             b->root[step_node(b, b->plan->steps[s].finish)->out[0]] = b->root[node->out[0]];
+        int handed = b->plan->options.reverse ? handed_on(b, &b->plan->steps[s]) : -1;
+        if (handed >= 0) b->grad_root[node->out[0]] = b->grad_root[node->in[handed]];
         if (b->plan->steps[s].taken) continue;
         int in = input_of(node, 0), out = node->n_out > 0 ? node->out[0] : -1;
         if (out < 0 || !varies(b, in)) continue;

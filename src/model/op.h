@@ -62,6 +62,11 @@ enum {
     DP_OP_COMMUTES = 128,
     /* weights are [channels, D], by groups the left operand of forward, and transposed that of adjoint */
     DP_OP_KEEPS = 256,
+    /*
+     * adjoint may run with grad_in[k] the memory of grad_out[0], which it replaces, for an input of out[0]'s size: the only one that has a
+     * gradient or, of linear rows, input 0, and with DP_OP_COMMUTES input 1
+     */
+    DP_OP_HANDS_GRAD = 512,
 };
 
 struct dp_op {

@@ -234,7 +234,8 @@ static dp_status unary_adjoint(const dp_op_args *a, dp_error *err) {
         int64_t n = dp_block(i, count);
         memcpy(slope, v + i, (size_t)n * sizeof *v);
         f->slope(slope, n, p);
-        for (int64_t j = 0; j < n; j++) gx[i + j] += slope[j] * gy[i + j];
+        for (int64_t j = 0; gx == gy && j < n; j++) gx[i + j] *= slope[j];
+        for (int64_t j = 0; gx != gy && j < n; j++) gx[i + j] += slope[j] * gy[i + j];
     }
     return DP_OK;
 }
@@ -294,8 +295,8 @@ static dp_status is_inf_forward(const dp_op_args *a, dp_error *err) {
      .detail = &(const int){types}}
 #define BOTH(name)      .value = name##_value, .slope = name##_slope
 #define INTEGER_TOO(name) BOTH(name), .integer = name##_integer
-#define FROM_IN  0
-#define FROM_OUT (DP_OP_INPLACE | DP_OP_NEEDS_OUT)
+#define FROM_IN  DP_OP_HANDS_GRAD
+#define FROM_OUT (DP_OP_INPLACE | DP_OP_NEEDS_OUT | DP_OP_HANDS_GRAD)
 
 const dp_op dp_ops_activation[] = {
     ROW("Relu", 6, FROM_OUT, INTEGER_TOO(relu)),

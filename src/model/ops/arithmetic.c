@@ -267,7 +267,7 @@ static dp_status linear_adjoint(const dp_op_args *a, dp_error *err) {
     for (int k = 0; k < a->n_in && gy; k++) {
         float *gx = dp_grad_in(a, k), d[DP_BLOCK];
         float weight = f->linear[k > 0] / (f->mean ? (float)a->n_in : 1.0f);
-        for (int64_t i = 0; gx && i < count; i += DP_BLOCK) {
+        for (int64_t i = 0; gx && gx != gy && i < count; i += DP_BLOCK) {
             int64_t n = dp_block(i, count);
             for (int64_t j = 0; j < n; j++) d[j] = weight * gy[i + j];
             dp_spread_add(&s[k], d, n, gx);
@@ -292,7 +292,10 @@ static dp_status product_adjoint(const dp_op_args *a, dp_error *err) {
             if (!gx) continue;
             memcpy(d, gy + i, (size_t)n * sizeof *d);
             f->slope[k](d, x, y, n);
-            dp_spread_add(&back[k], d, n, gx);
+            if (gx == gy)
+                memcpy(gx + i, d, (size_t)n * sizeof *d);
+            else
+                dp_spread_add(&back[k], d, n, gx);
         }
     }
     return DP_OK;
@@ -397,15 +400,15 @@ static dp_status where_adjoint(const dp_op_args *a, dp_error *err) {
 #define SLOPES_OF(name)  .slope = {name##_slope_x, name##_slope_y}
 
 const dp_op dp_ops_arithmetic[] = {
-    PAIR("Add", 7, DP_OP_INPLACE | DP_OP_LINEAR | DP_OP_COMMUTES, linear_adjoint,
+    PAIR("Add", 7, DP_OP_INPLACE | DP_OP_LINEAR | DP_OP_COMMUTES | DP_OP_HANDS_GRAD, linear_adjoint,
          .types = DP_IS_NUMBER, BOTH(add), .linear = {1, 1}),
-    PAIR("Sub", 7, DP_OP_INPLACE | DP_OP_LINEAR, linear_adjoint, .types = DP_IS_NUMBER, BOTH(sub),
+    PAIR("Sub", 7, DP_OP_INPLACE | DP_OP_LINEAR | DP_OP_HANDS_GRAD, linear_adjoint, .types = DP_IS_NUMBER, BOTH(sub),
          .linear = {1, -1}),
     LINEAR("Sum", 6, .types = DP_IS_NUMBER, BOTH(add), .linear = {1, 1}, .variadic = true),
     LINEAR("Mean", 6, .types = DP_IS_F32, FLOATS(add), .linear = {1, 1}, .variadic = true,
            .mean = true),
-    PAIR("Mul", 7, DP_OP_COMMUTES, product_adjoint, .types = DP_IS_NUMBER, BOTH(mul), SLOPES_OF(mul)),
-    ROW("Div", 7, 0, product_adjoint, .types = DP_IS_NUMBER, BOTH(div), SLOPES_OF(div),
+    PAIR("Mul", 7, DP_OP_COMMUTES | DP_OP_HANDS_GRAD, product_adjoint, .types = DP_IS_NUMBER, BOTH(mul), SLOPES_OF(mul)),
+    ROW("Div", 7, DP_OP_HANDS_GRAD, product_adjoint, .types = DP_IS_NUMBER, BOTH(div), SLOPES_OF(div),
      .divides = true),
     ROW("Pow", 7, 0, product_adjoint, .types = DP_IS_NUMBER, BOTH(pow), SLOPES_OF(pow),
      .any_second = true),
