@@ -304,12 +304,13 @@ static dp_status prepare_worker(dp_engine *e, dp_worker *w, dp_error *err) {
     w->engine = e;
     w->normals = dp_alloc(normals, sizeof(float));
     w->roots = dp_alloc(normals, sizeof(float));
+    w->slopes = dp_alloc(normals, sizeof(float));
     for (int k = 0; k < 2; k++) {
         w->operand[k] = dp_alloc(inputs ? e->forward->operand_bytes : 1, 1);
         w->weight[k] = dp_alloc(off ? weights[k] : 1, 1);
         if (!w->operand[k] || !w->weight[k]) goto memory;
     }
-    if (!w->normals || !w->roots) goto memory;
+    if (!w->normals || !w->roots || !w->slopes) goto memory;
     return dp_run_create(&w->forward, e->forward, err);
 memory:
     return dp_fail(err, DP_EMEMORY, "no memory for a thread's buffers");
@@ -436,7 +437,7 @@ void dp_engine_memory(dp_engine *e, dp_memory *out) {
     for (int i = 0; e->hardware->weight_bits > 0 && i < e->n_sites; i++)
         if (e->sites[i].weight) out->stored += (double)dp_tensor_bytes(e->sites[i].weight);
     out->stored += dp_engine_kept_bytes(e);
-    out->forward += 2 * (double)(normals * sizeof(float)) +
+    out->forward += 3 * (double)(normals * sizeof(float)) +
                     (inputs ? 2 * (double)e->forward->operand_bytes : 0) +
                     (off ? (double)(weights[0] + weights[1]) : 0);
     if (plan_reverse(e, NULL) == DP_OK) {
@@ -450,6 +451,7 @@ static void free_worker(dp_worker *w) {
     dp_run_free(w->reverse);
     dp_free(w->normals);
     dp_free(w->roots);
+    dp_free(w->slopes);
     for (int k = 0; k < 2; k++) {
         dp_free(w->operand[k]);
         dp_free(w->weight[k]);

@@ -31,9 +31,43 @@ static double along_row(const dp_worker *w, const dp_product *b, const dp_stream
     return sum;
 }
 
-static void along_positions(const dp_worker *w, const dp_product *b, const dp_stream *stream,
+/*
+ * Of shot noise alone, whose deviation sqrt(shot x2) is a root of the channel times one of the position: roots are taken and divided by once
+ * a position, and as many short rows are drawn at a time as fit.
+ */
+static void along_roots(dp_worker *w, const dp_product *b, const dp_stream *stream, int64_t base) {
+    const dp_engine *e = w->engine;
+    double *sum = w->sum;
+    int64_t n = b->positions, fits = n > 0 ? DP_DRAWS / n : 1;
+    int64_t together = b->channel_stride == n && fits > 1 ? fits : 1;
+    dp_vector_sqrt(b->x2, w->roots, n);
+    memset(w->slopes, 0, (size_t)n * sizeof *w->slopes);
+    for (int64_t c = 0; c < b->channels; c += together)
+        for (int64_t p = 0, count; p < n; p += count) {
+            int64_t rows = b->channels - c < together ? b->channels - c : together;
+            count = n - p < DP_DRAWS ? n - p : DP_DRAWS;
+            dp_normals(stream, (uint64_t)(b->element + c * b->channel_stride + p), w->normals,
+                       (size_t)(rows * count));
+            for (int64_t r = 0; r < rows; r++) {
+                float root = e->root_shot_k[base + c + r];
+                const float *gz[] = {b->y + (c + r) * b->channel_stride + p,
+                                     w->normals + r * count};
+                sum[base + c + r] -=
+                    0.5 * (double)root *
+                    dp_vector_weighted_dot(root, w->roots + p, gz, w->slopes + p, count);
+            }
+        }
+    for (int64_t p = 0; b->x2_grad && p < n; p++)
+        if (w->roots[p] > 0) b->x2_grad[p] += 0.5F * w->slopes[p] / w->roots[p];
+}
+
+static void along_positions(dp_worker *w, const dp_product *b, const dp_stream *stream,
                             int64_t base) {
     double *sum = w->sum;
+    if (b->x2 && !w->engine->has_additive) {
+        along_roots(w, b, stream, base);
+        return;
+    }
     for (int64_t c = 0; c < b->channels; c++)
         sum[base + c] -= 0.5 * along_row(w, b, stream, (int64_t[]){c, base + c});
 }

@@ -38,6 +38,7 @@ typedef struct dp_worker {
     dp_run *forward, *reverse;
     float *normals; /* [normals_count] */
     float *roots;   /* [roots_count] square roots of operand norms */
+    float *slopes;  /* [roots_count] what a derivative adds up along them */
     /* Quantised activations and perturbed weights of a node's two operands or two weights, with their headers. */
     float *operand[2], *weight[2];
     dp_tensor converted[2], perturbed[2];
@@ -72,7 +73,8 @@ struct dp_engine {
     int64_t reverse_batch;
     int64_t rows, classes;      /* of one sample's logits */
     const dp_dataset *surveyed; /* NULL: not yet */
-    float *outputs; /* [samples, rows, classes] clean logits of what was surveyed, until a reference takes them; NULL: none */
+    float *
+        outputs; /* [samples, rows, classes] clean logits of what was surveyed, until a reference takes them; NULL: none */
     /* [channels] at K = 1 */
     double *norm2, *range;
     float *shot, *additive, *weight_std;

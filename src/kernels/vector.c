@@ -95,6 +95,28 @@ DP_CLONES double dp_vector_rooted_dot(const float ab[2], const float *s, const f
     return sum;
 }
 
+DP_CLONES double dp_vector_weighted_dot(float a, const float *r, const float *const gz[2],
+                                        float *to, int64_t count) {
+    const float *g = gz[0], *z = gz[1];
+    double sum = 0;
+    for (int64_t start = 0; start < count; start += BLOCK) {
+        int64_t end = start + BLOCK < count ? start + BLOCK : count, i = start;
+        float lanes[LANES] = {0};
+        for (; i + LANES <= end; i += LANES)
+            for (int l = 0; l < LANES; l++) {
+                float product = g[i + l] * z[i + l];
+                lanes[l] += product * r[i + l];
+                to[i + l] += a * product;
+            }
+        for (int l = 0; i < end; i++, l++) {
+            lanes[l] += g[i] * z[i] * r[i];
+            to[i] += a * g[i] * z[i];
+        }
+        sum += fold_lanes(lanes);
+    }
+    return sum;
+}
+
 DP_CLONES void dp_vector_add_rooted_slope(const float ab[2], const float *s,
                                           const float *const gz[2], float *to, int64_t count) {
     const float *g = gz[0], *z = gz[1];

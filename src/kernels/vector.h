@@ -38,6 +38,10 @@ double dp_vector_dot(const float *g, const float *z, int64_t count);
 double dp_vector_rooted_dot(const float ab[2], const float *s, const float *const gz[2],
                             int64_t count);
 
+/** sum of g[i] z[i] r[i]; to[i] += a g[i] z[i] */
+double dp_vector_weighted_dot(float a, const float *r, const float *const gz[2], float *to,
+                              int64_t count);
+
 /** to[i] += g[i] z[i] d sqrt(a * s[i] + b) / d s[i], nothing where the root is 0 */
 void dp_vector_add_rooted_slope(const float ab[2], const float *s, const float *const gz[2],
                                 float *to, int64_t count);
