@@ -6,26 +6,17 @@
  */
 #include "kernels/gemm_amx.h"
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__has_include)
-#if __has_include(<amxbf16intrin.h>)
-#define HAS_AMX
-#endif
-#endif
+#include "kernels/amx_pack.h"
 
 #ifdef HAS_AMX
 
 #include <cpuid.h>
-#include <immintrin.h>
 #include <stdalign.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
-
-enum { TILE = 16, STEP = 32, PANEL = 32, DEPTH = 256, WIDTH = 768, STEPS = DEPTH / STEP };
-/* Bytes of a tile; of both tiles, in both parts, that a panel has of a step. */
-enum { TILE_BYTES = 1024, STEP_BYTES = 4 * TILE_BYTES, COARSE_BYTES = 2 * TILE_BYTES };
+enum { DEPTH = 256, WIDTH = 768, STEPS = DEPTH / STEP };
 /* Fewer multiplications than these are done sooner without. */
 static const double least_work = 1 << 18;
 
@@ -49,180 +40,6 @@ bool dp_gemm_amx_permitted(void) {
 
 static int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
-}
-
-/* ---- taking operands apart ---- */
-
-typedef struct parts {
-    __m512i high, low;
-} parts;
-
-/* 32 floats x as high + low, pairs of neighbours or, with `pairs`, x0[i] beside x1[i]. */
-AMX static inline parts split(__m512 x0, __m512 x1, bool pairs) {
-    const __m512i order =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    __m512i high = (__m512i)_mm512_cvtne2ps_pbh(x1, x0);
-    __m512 h0 = _mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(high)), 16));
-    __m512 h1 = _mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(high, 1)), 16));
-    __m512 l0 = _mm512_sub_ps(x0, h0), l1 = _mm512_sub_ps(x1, h1);
-    __m512i low = (__m512i)_mm512_cvtne2ps_pbh(l1, l0);
-    if (pairs) {
-        high = _mm512_permutexvar_epi16(order, high);
-        low = _mm512_permutexvar_epi16(order, low);
-    }
-    return (parts){high, low};
-}
-
-static inline __mmask16 first(int64_t count) {
-    unsigned all = (1U << TILE) - 1;
-    return (__mmask16)(count >= TILE ? all : count <= 0 ? 0 : (1U << count) - 1);
-}
-
-/* x[i][j] and x[j][i] change places: by one word, by two, then by four and eight. */
-AMX static inline void transpose(__m512i x[TILE]) {
-    __m512i y[TILE];
-    for (int i = 0; i < TILE; i += 2) {
-        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-    }
-    for (int i = 0; i < TILE; i += 4)
-        for (int j = 0; j < 2; j++) {
-            x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + 2 + j]);
-            x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + 2 + j]);
-        }
-    for (int i = 0; i < TILE; i += 8)
-        for (int j = 0; j < 4; j++) {
-            y[i + j] = _mm512_shuffle_i32x4(x[i + j], x[i + 4 + j], 0x88);
-            y[i + 4 + j] = _mm512_shuffle_i32x4(x[i + j], x[i + 4 + j], 0xdd);
-        }
-    for (int j = 0; j < 8; j++) {
-        x[j] = _mm512_shuffle_i32x4(y[j], y[8 + j], 0x88);
-        x[8 + j] = _mm512_shuffle_i32x4(y[j], y[8 + j], 0xdd);
-    }
-}
-
-/* Row i of both parts of a tile. */
-AMX static inline void store(parts line, int i, bool coarse, char *to) {
-    _mm512_store_si512(to + 64 * i, line.high);
-    if (!coarse) _mm512_store_si512(to + 2 * TILE_BYTES + 64 * i, line.low);
-}
-
-/* What has been stored as rows becomes columns. */
-AMX static void turn(char *tile) {
-    __m512i x[TILE];
-    for (int i = 0; i < TILE; i++) x[i] = _mm512_load_si512(tile + 64 * i);
-    transpose(x);
-    for (int i = 0; i < TILE; i++) _mm512_store_si512(tile + 64 * i, x[i]);
-}
-
-/* What a tile is made of: `width` lines along the depth, or so many columns of lines across it, and `depth` of the depth. */
-typedef struct piece {
-    const float *x;
-    int64_t ld, width, depth;
-} piece;
-
-/* Lines along the depth: each becomes a row of the left operand's tile, a column of the right one's. */
-AMX static void pack_along(piece p, bool columns, bool coarse, char *to) {
-    __mmask16 m0 = first(p.depth), m1 = first(p.depth - TILE);
-    for (int i = 0; i < TILE; i++) {
-        const float *x = i < p.width ? p.x + i * p.ld : p.x;
-        __m512 head = _mm512_setzero_ps(), rest = head;
-        if (i < p.width) head = _mm512_maskz_loadu_ps(m0, x);
-        if (i < p.width && m1) rest = _mm512_maskz_loadu_ps(m1, x + TILE);
-        store(split(head, rest, false), i, coarse, to);
-    }
-    if (!columns) return;
-    turn(to);
-    if (!coarse) turn(to + 2 * TILE_BYTES);
-}
-
-/* Lines across the depth: two of them become a row of the right operand's tile, a column of the left one's. */
-AMX static void pack_across(piece p, bool columns, bool coarse, char *to) {
-    __mmask16 m = first(p.width);
-    for (int i = 0; i < TILE; i++) {
-        __m512 even = _mm512_setzero_ps(), odd = even;
-        if (m && 2 * i < p.depth) even = _mm512_maskz_loadu_ps(m, p.x + 2 * i * p.ld);
-        if (m && 2 * i + 1 < p.depth) odd = _mm512_maskz_loadu_ps(m, p.x + (2 * i + 1) * p.ld);
-        store(split(even, odd, true), i, coarse, to);
-    }
-    if (!columns) return;
-    turn(to);
-    if (!coarse) turn(to + 2 * TILE_BYTES);
-}
-
-/* ---- taking them from where they lie apart ---- */
-
-/* Of 16 places those that follow one another; more runs than these are gathered one by one. */
-enum { RUNS = 4 };
-typedef struct runs {
-    int count; /* 0: there are more */
-    __mmask16 all, mask[RUNS];
-    int64_t from[RUNS]; /* where the run would have begun in lane 0 */
-    __m512i index;      /* of all, from the first one */
-    int64_t first;
-} runs;
-
-AMX static runs find_runs(const int64_t *places, int64_t width) {
-    alignas(64) int32_t index[TILE] = {0};
-    runs r = {.all = first(width), .first = width > 0 ? places[0] : 0};
-    bool few = true;
-    for (int64_t j = 0; j < width; j++) {
-        index[j] = (int32_t)(places[j] - places[0]);
-        if (j == 0 || places[j] != places[j - 1] + 1) {
-            few = few && r.count < RUNS;
-            if (!few) continue;
-            r.mask[r.count] = 0;
-            r.from[r.count++] = places[j] - j;
-        }
-        if (few) r.mask[r.count - 1] |= (__mmask16)(1U << j);
-    }
-    if (!few) r.count = 0;
-    r.index = _mm512_load_si512(index);
-    return r;
-}
-
-AMX static inline __m512 load_runs(const runs *r, const float *x) {
-    __m512 v = _mm512_setzero_ps();
-    if (r->count == 0) return _mm512_mask_i32gather_ps(v, r->all, r->index, x + r->first, 4);
-    for (int i = 0; i < r->count; i++) v = _mm512_mask_loadu_ps(v, r->mask[i], x + r->from[i]);
-    return v;
-}
-
-/* As pack_across for a right operand. */
-AMX static void pack_gathered(const float *b, const int64_t *lines, int64_t depth, const runs *r,
-                              bool coarse, char *to) {
-    for (int i = 0; i < TILE; i++) {
-        __m512 even = _mm512_setzero_ps(), odd = even;
-        if (r->all && 2 * i < depth) even = load_runs(r, b + lines[2 * i]);
-        if (r->all && 2 * i + 1 < depth) odd = load_runs(r, b + lines[2 * i + 1]);
-        store(split(even, odd, true), i, coarse, to);
-    }
-}
-
-/* How operands lie, and whether there are low parts of them. */
-typedef struct layout {
-    bool across, right, coarse;
-} layout;
-
-static int64_t step_bytes(bool coarse) {
-    return coarse ? COARSE_BYTES : STEP_BYTES;
-}
-
-/* 32 rows of the left operand, or columns of the right one: for each step the tiles high, high, low, low. */
-AMX static void pack_panel(piece all, layout is, char *to) {
-    for (int64_t k = 0; k < all.depth; k += STEP, to += step_bytes(is.coarse))
-        for (int64_t half = 0; half < 2; half++) {
-            int64_t at = half * TILE, left = all.width - at;
-            piece p = {all.x, all.ld, left > 0 ? left : 0, all.depth - k};
-            if (left > 0) p.x += is.across ? k * all.ld + at : at * all.ld + k;
-            if (is.across)
-                pack_across(p, !is.right, is.coarse, to + half * TILE_BYTES);
-            else
-                pack_along(p, is.right, is.coarse, to + half * TILE_BYTES);
-        }
 }
 
 /* ---- multiplying ---- */
@@ -343,7 +160,7 @@ static int64_t steps_of(int64_t depth) {
 }
 
 static int64_t panel_bytes(const dp_kept *kept) {
-    return steps_of(kept->k) * step_bytes(kept->coarse);
+    return steps_of(kept->k) * dp_amx_step_bytes(kept->coarse);
 }
 
 size_t dp_gemm_amx_bytes(const dp_kept *kept) {
@@ -356,8 +173,8 @@ AMX void dp_gemm_amx_keep(const dp_gemm *g, dp_kept *kept) {
     char *to = kept->tiles;
     for (int64_t i = 0; i < g->m; i += PANEL, to += panel_bytes(kept)) {
         const float *a = g->transpose_a ? g->a + i : g->a + i * g->lda;
-        pack_panel((piece){a, g->lda, min64(PANEL, g->m - i), g->k},
-                   (layout){g->transpose_a, false, kept->coarse}, to);
+        dp_amx_pack((dp_amx_piece){a, g->lda, min64(PANEL, g->m - i), g->k},
+                    (dp_amx_layout){g->transpose_a, false, kept->coarse}, to);
     }
 }
 
@@ -378,16 +195,17 @@ typedef struct block {
 /* Rows i .. of the left operand: what is kept of them, or packed into `room`. */
 AMX static panels left_panel(const dp_gemm *g, const block *at, int64_t i, char *room) {
     bool coarse = g->rough == DP_COARSE;
-    panels p = {.steps = steps_of(at->depth), .b_step = step_bytes(coarse), .coarse = coarse};
+    panels p = {
+        .steps = steps_of(at->depth), .b_step = dp_amx_step_bytes(coarse), .coarse = coarse};
     if (takes_kept(g)) {
-        p.a_step = step_bytes(g->kept->coarse);
+        p.a_step = dp_amx_step_bytes(g->kept->coarse);
         p.a = g->kept->tiles + i / PANEL * panel_bytes(g->kept) +
               (g->kept_from + at->k) / STEP * p.a_step;
         return p;
     }
     const float *a = g->transpose_a ? g->a + at->k * g->lda + i : g->a + i * g->lda + at->k;
-    pack_panel((piece){a, g->lda, min64(PANEL, g->m - i), at->depth},
-               (layout){g->transpose_a, false, coarse}, room);
+    dp_amx_pack((dp_amx_piece){a, g->lda, min64(PANEL, g->m - i), at->depth},
+                (dp_amx_layout){g->transpose_a, false, coarse}, room);
     p.a_step = p.b_step;
     p.a = room;
     return p;
@@ -395,28 +213,29 @@ AMX static panels left_panel(const dp_gemm *g, const block *at, int64_t i, char 
 
 /* Where a step of the depth of panel j is. */
 static int64_t place_of(int64_t j, int64_t k, bool coarse) {
-    return j / PANEL * STEPS * STEP_BYTES + k / STEP * step_bytes(coarse);
+    return j / PANEL * STEPS * STEP_BYTES + k / STEP * dp_amx_step_bytes(coarse);
 }
 
 /* Step by step of the depth, as the lines are read along then: from the second-level cache on it is the stride that takes time. */
 AMX static void pack_places(const dp_gemm *g, const block *at, char *right) {
     bool coarse = g->rough == DP_COARSE;
     const int64_t *places = g->places + at->column, *lines = g->lines + at->k;
-    runs of[WIDTH / TILE];
+    dp_amx_runs of[WIDTH / TILE];
     for (int64_t j = 0; j < at->columns; j += PANEL)
         for (int64_t c = j; c < j + PANEL; c += TILE) {
             int64_t left = at->columns - c;
-            of[c / TILE] = find_runs(places + (left > 0 ? c : 0), min64(left > 0 ? left : 0, TILE));
+            of[c / TILE] =
+                dp_amx_find_runs(places + (left > 0 ? c : 0), min64(left > 0 ? left : 0, TILE));
         }
     for (int64_t k = 0; k < at->depth; k += STEP)
-        for (int64_t j = 0; j < at->columns; j += PANEL)
-            for (int64_t i = 0; i < 2; i++)
-                pack_gathered(g->b, lines + k, at->depth - k, &of[j / TILE + i], coarse,
-                              right + place_of(j, k, coarse) + i * TILE_BYTES);
+        for (int64_t j = 0; j < at->columns; j += PANEL) {
+            dp_amx_gathered from = {g->b, lines + k, at->depth - k, &of[j / TILE]};
+            dp_amx_pack_gathered(&from, coarse, right + place_of(j, k, coarse));
+        }
 }
 
 AMX static void pack_right(const dp_gemm *g, const block *at, char *right) {
-    layout is = {!g->transpose_b, true, g->rough == DP_COARSE};
+    dp_amx_layout is = {!g->transpose_b, true, g->rough == DP_COARSE};
     int64_t step = g->transpose_b ? at->depth : STEP; /* lines lie along the depth */
     if (g->lines) {
         pack_places(g, at, right);
@@ -427,8 +246,8 @@ AMX static void pack_right(const dp_gemm *g, const block *at, char *right) {
             int64_t column = at->column + j, line = at->k + k;
             const float *b =
                 g->b + (g->transpose_b ? column * g->ldb + line : line * g->ldb + column);
-            piece p = {b, g->ldb, min64(PANEL, at->columns - j), min64(step, at->depth - k)};
-            pack_panel(p, is, right + place_of(j, k, is.coarse));
+            dp_amx_piece p = {b, g->ldb, min64(PANEL, at->columns - j), min64(step, at->depth - k)};
+            dp_amx_pack(p, is, right + place_of(j, k, is.coarse));
         }
 }
 
