@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Conv forwards: patches become columns, weights times columns are outputs. The work is cut so that what a product reads and
- * writes stays in the cache and yet is wide enough for the weights to be packed once for many positions: a part of the rows of a
- * large image, all rows of several small ones (whose product goes through a buffer, as their outputs are not neighbours). Long
- * dot products are added up slice by slice. Every block is shown to the port while it is there. Depthwise convolutions go
- * without columns; pointwise ones on large images use the input itself.
+ * Conv forwards: outputs are weights times patches, which become columns or, where products can gather, stay in frames of the inputs. The
+ * work is cut so that what a product reads and writes stays in the cache and yet is wide enough for the weights to be read once for many
+ * positions: a part of the rows of a large image, all rows of several small ones (whose product goes through a buffer, as their outputs are
+ * not neighbours). Long dot products are added up slice by slice. Every block is shown to the port while it is there. Depthwise convolutions
+ * go without either; pointwise ones on large images use the input itself.
  */
 #include <string.h>
 
@@ -13,7 +13,7 @@
 #include "model/ops/conv.h"
 #include "model/ops/walk.h"
 
-/* Positions of a product and depth of a slice: columns and outputs of 256 channels fit into a second-level cache. */
+/* Positions of a product, and depth of a slice or floats of its frames: these and the outputs of 256 channels fit into a second-level cache. */
 enum { WIDTH = 768, SLICE = 448, FRAME = 3 << 16 };
 
 /* What a product's right operand is made of. */
