@@ -346,8 +346,9 @@ dp_status dp_panel_ask(dp_panel *p, const double *k, double fidelity, dp_ask ask
                                                    : ask_anew(p, k, fidelity, ask, err);
     dp_answer answer;
     if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
-    bool failed = status == DP_OK && ask == DP_ASK_PASS && answer.excess > 1;
-    if (status == DP_OK && p->parts && p->draws == all && !failed) {
+    if (status != DP_OK) return status;
+    bool failed = ask == DP_ASK_PASS && answer.excess > 1;
+    if (p->parts && p->draws == all && !failed) {
         status = ask_open(p, k, fidelity, whole, false, err);
         if (status == DP_OK) status = judge_at(p, fidelity, &answer, err);
     }
