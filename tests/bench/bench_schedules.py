@@ -22,8 +22,8 @@ found the shape, and all, with scaling, acceptance and uniform precision.
   or not, these are others. Here the conditioned network has as many points more or less to lose as its clean accuracy is above or below that of the
   network as it is, so that both are held to the same least accuracy
 
-Where conditioned operands do not meet a budget that plain ones meet, their ratio is infinite: ResNet-50 under weight noise loses three near-ties of
-256 images at any precision.
+Where conditioned operands do not meet a budget that plain ones meet, their ratio is infinite: ResNet-50 under weight noise has lost
+one and a half answers of 256 at 65,536 repetitions (divergence 0.001), whose bound is 2.09 points.
 
 At 95% confidence a budget of 2 points leaves 256 images hardly room for a lost answer: what passes on ImageNet has a measured drop of about 0, so
 energies there are higher than those of a measured drop of 2 points.
