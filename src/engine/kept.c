@@ -81,12 +81,13 @@ static dp_status keep_site(void *context, int task, int worker, dp_error *err) {
     return DP_OK;
 }
 
-dp_status dp_engine_keep(dp_engine *e, bool reverse, dp_error *err) {
-    if (e->keeps[reverse]) return DP_OK;
+/* It is soon done, and not to be cancelled: a process that left here would leave others waiting in the pass. */
+void dp_engine_keep(dp_engine *e, bool reverse) {
+    if (e->keeps[reverse]) return;
     e->keeps[reverse] = true;
-    if (!fits(e)) return DP_OK;
+    if (!fits(e)) return;
     job j = {e, reverse};
-    return dp_pool_run(e->pool, e->n_sites, keep_site, &j, e->options.cancel, err);
+    dp_pool_run(e->pool, e->n_sites, keep_site, &j, NULL, NULL);
 }
 
 void dp_engine_keep_nothing(dp_engine *e) {

@@ -10,11 +10,9 @@
 
 /**
  * Keep what passes of a direction use, once; nothing where weights are noisy, where products do not take it, or where it would be more than
- * DP_KEPT_MOST bytes: products then are what they are without, only slower.
- *
- * Errors  DP_ECANCELLED.
+ * DP_KEPT_MOST bytes, or than there is: products then are what they are without, only slower.
  */
-dp_status dp_engine_keep(dp_engine *engine, bool reverse, dp_error *err);
+void dp_engine_keep(dp_engine *engine, bool reverse);
 #define DP_KEPT_MOST 1e9
 
 /** Forget it: weights have changed. */

@@ -118,17 +118,16 @@ static dp_status run_tasks(job *j, int tasks, dp_error *err) {
 }
 
 /* Weights are what they will be once the survey has said how they are stored. */
-static dp_status keep(dp_engine *e, const dp_pass *pass, dp_error *err) {
-    if (!pass->hooks->kept || !e->surveyed) return DP_OK;
-    dp_status status = dp_engine_keep(e, false, err);
-    return status == DP_OK && pass->reverse ? dp_engine_keep(e, true, err) : status;
+static void keep(dp_engine *e, const dp_pass *pass) {
+    if (!pass->hooks->kept || !e->surveyed) return;
+    dp_engine_keep(e, false);
+    if (pass->reverse) dp_engine_keep(e, true);
 }
 
 dp_status dp_engine_pass(dp_engine *e, const dp_pass *pass, void **sums, int *groups,
                          dp_error *err) {
     assert(!pass->sum_bytes || pass->trials == 1);
-    dp_status kept = keep(e, pass, err);
-    if (kept != DP_OK) return kept;
+    keep(e, pass);
     job j = {.engine = e, .pass = pass};
     int64_t count = dp_dataset_count(pass->data);
     j.batch = pass->reverse ? e->reverse_batch : e->options.batch;

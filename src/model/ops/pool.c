@@ -279,7 +279,7 @@ static dp_status maximum_shape(dp_op_args *a, dp_error *err) {
     dp_status status = pool_of(a, &p, err);
     if (status) return status;
     dp_dtype dtype = a->in[0]->dtype;
-    if (plane_in(&p.w) > INT32_MAX)
+    if (a->reverse && plane_in(&p.w) > INT32_MAX)
         return dp_op_fail(a, err, DP_EUNSUPPORTED, "an input plane of %lld entries: at most 2^31-1",
                           (long long)plane_in(&p.w));
     if (dtype != DP_F32 && dtype != DP_U8 && dtype != DP_I8)
