@@ -258,6 +258,25 @@ START_TEST(vector_sums_are_sums) {
 }
 END_TEST
 
+/* The sum, and what is added on the way, with something there before. */
+START_TEST(weighted_dots_add_up_along_the_way) {
+    int64_t n = lengths[_i];
+    float *g = oracle_randoms(1, n + 1), *z = oracle_randoms(2, n + 1);
+    float *r = oracle_randoms(3, n + 1), *to = oracle_randoms(4, n + 1);
+    float *before = oracle_randoms(4, n + 1);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)g[i] * (double)z[i] * (double)r[i];
+    double found = dp_vector_weighted_dot(0.75F, r, (const float *[]){g, z}, to, n);
+    ck_assert(oracle_near(found, (oracle_sum){sum, (double)n + 1}));
+    for (int64_t i = 0; i <= n; i++) {
+        double added = i < n ? 0.75 * (double)g[i] * (double)z[i] : 0;
+        ck_assert(oracle_near((double)to[i], (oracle_sum){(double)before[i] + added, 2}));
+    }
+    float *blocks[] = {g, z, r, to, before};
+    for (int i = 0; i < 5; i++) dp_free(blocks[i]);
+}
+END_TEST
+
 Suite *test_kernels_suite(void) {
     Suite *suite = suite_create("kernels");
     TCase *tcase = tcase_create("kernels");
@@ -269,6 +288,7 @@ Suite *test_kernels_suite(void) {
     tcase_add_loop_test(tcase, patch_norms_are_sums_of_squares, 0, GEOMETRIES);
     tcase_add_loop_test(tcase, vector_loops_add_what_they_say, 0, LENGTHS);
     tcase_add_loop_test(tcase, vector_sums_are_sums, 0, LENGTHS);
+    tcase_add_loop_test(tcase, weighted_dots_add_up_along_the_way, 0, LENGTHS);
     suite_add_tcase(suite, tcase);
     return suite;
 }
