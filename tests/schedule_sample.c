@@ -105,6 +105,7 @@ static void make_sample(void) {
                            .learned = measure(0.79),
                            .uniform = measure(0.78),
                            .saving = {0.83, 0.8, NAN},
+                           .alternative = {(char *)"dearer", true, NAN, 0.805},
                            .rounding = {false, 1.02e-12, 1e-12, 0.02},
                            .n_layers = 3,
                            .layers = sample_layers};

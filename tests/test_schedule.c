@@ -75,6 +75,9 @@ START_TEST(everything_written_is_read_back) {
     check_measure(&back.uniform, &sample.uniform);
     ck_assert(back.saving.value == 0.83 && back.saving.lower == 0.8 && isnan(back.saving.upper));
     check_rounding(&back.rounding, &sample.rounding);
+    ck_assert_str_eq(back.alternative.status, "dearer");
+    ck_assert(back.alternative.conditioned && isnan(back.alternative.energy_per_mac_aj) &&
+              back.alternative.clean_top1 == 0.805);
     ck_assert_str_eq(back.hardware.name, "homodyne");
     ck_assert_str_eq(back.hardware.sha256, sample.hardware.sha256);
     ck_assert_double_eq(dp_hardware_parameter(&back.hardware, "shot", "photons_per_mac"), 1);
@@ -241,9 +244,22 @@ END_TEST
 
 /* Lines that begin with one of these, and a mapping that belongs to them, were not written once. */
 static char *without_accounts(const char *text) {
-    static const char *const later[] = {
-        "active_budget:", "rounding:", "loss:",  "loss_per_j:", "fixed:", "at_min:",
-        "at_max:",        "of:",       "value:", "bound:",      "gap:"};
+    static const char *const later[] = {"active_budget:",
+                                        "rounding:",
+                                        "loss:",
+                                        "loss_per_j:",
+                                        "fixed:",
+                                        "at_min:",
+                                        "at_max:",
+                                        "of:",
+                                        "value:",
+                                        "bound:",
+                                        "gap:",
+                                        "alternative:",
+                                        "operands:",
+                                        "status: \"dearer\"",
+                                        "energy_per_mac_aj: null",
+                                        "clean_top1:"};
     char *older = malloc(strlen(text) + 1), *end = older;
     for (const char *line = text; *line;) {
         size_t length = strcspn(line, "\n") + 1, indent = strspn(line, " ");
@@ -267,7 +283,7 @@ START_TEST(schedules_of_before_are_read_without_what_they_lack) {
     const char *path = scratch_write("older.yaml", older, strlen(older));
     ck_dp_ok(dp_schedule_read(&back, path, &err));
     check_rounding(&back.rounding, &(dp_rounding){false, NAN, NAN, NAN});
-    ck_assert(back.active == DP_BUDGET_UNKNOWN);
+    ck_assert(back.active == DP_BUDGET_UNKNOWN && !back.alternative.status);
     for (int i = 0; i < back.n_layers; i++) {
         const dp_layer *layer = &back.layers[i];
         check_number(layer->sensitivity, sample.layers[i].sensitivity);

@@ -48,7 +48,10 @@ enum {
     DP_CONDITION_NONE = 0,
     DP_CONDITION_CENTRE = 1,
     DP_CONDITION_BALANCE = 2,
-    DP_CONDITION_BOTH = 3
+    DP_CONDITION_BOTH = 3,
+    DP_CONDITION_OR_NONE =
+        4,                /* none, where that ends cheaper: converters make it another network */
+    DP_CONDITION_AUTO = 7 /* both or none */
 };
 
 typedef struct dp_fix {
@@ -94,7 +97,7 @@ typedef struct dp_learn_options {
     const dp_progress *progress;
 } dp_learn_options;
 
-/** Defaults: no budget, layer granularity, conditioning both ways, 4 trials, 95 % confidence, seed 1, 1 thread. */
+/** Defaults: no budget, layer granularity, conditioning where it ends cheaper, 4 trials, 95 % confidence, seed 1, 1 thread. */
 void dp_learn_defaults(dp_learn_options *options);
 
 /** Names of the refinements, NULL at the end. */
@@ -102,6 +105,9 @@ const char *const *dp_search_names(void);
 
 /**
  * Learn a schedule.
+ *
+ * With DP_CONDITION_AUTO, a limit on drop or loss, and converters, this is done on conditioned operands and on the network's own; the
+ * cheaper schedule is what comes out, and a failure on the second ones leaves that of the first.
  *
  * Returns DP_OK: accepted. DP_EBUDGET: no precision that the hardware allows meets the budgets (err gives the feasible range);
  *         *out is then empty. DP_EUNMET, DP_ECANCELLED: *out holds the best schedule so far and its status says so

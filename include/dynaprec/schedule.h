@@ -80,6 +80,18 @@ typedef struct dp_rounding_gap {
     double gap; /* value / bound - 1, at least 0 */
 } dp_rounding;
 
+/*
+ * The other operands that the same budget was tried on: conditioned ones, or the network's own. Converters round these and those
+ * differently, which makes two networks of them, and either may be the cheaper one.
+ */
+typedef struct dp_alternative {
+    char *
+        status; /* NULL: there was none; else as a schedule's, or "dearer": it fails where the schedule passes */
+    bool conditioned;
+    double energy_per_mac_aj; /* of its precision; NaN where it met nothing */
+    double clean_top1;        /* without noise, on the check set; NaN without labels */
+} dp_alternative;
+
 typedef struct dp_schedule {
     char *version, *search; /* of the tool; the search's name */
     char *
@@ -97,13 +109,15 @@ typedef struct dp_schedule {
     dp_budget
         active; /* the budget that decides; latency where it does, though a loss is met, too */
     double confidence;
-    int checks, checks_uniform; /* how often the check set was asked; for uniform precision */
+    int checks,
+        checks_uniform; /* how often the check set was asked, alternative and all; for uniform precision */
     double
         passes; /* work: forward passes over as many samples as the learn set has; NaN: not known */
     double
         passes_shape; /* of them, for the shape of the precision: sensitivities and their refinement */
     dp_measure clean, learned, uniform;
     dp_figure saving; /* 1 - learned energy / uniform energy */
+    dp_alternative alternative;
     dp_rounding rounding;
     dp_conditioning
         conditioning; /* of the operands; the precision is that of the network which comes of it */

@@ -140,6 +140,9 @@ static void describe(const task *t, const dp_engine *engine, int units) {
         "passes    1 clean over the check samples; over those to learn from 2 clean and at most\n"
         "          2 forward and reverse; then noisy ones of up to %d draws, %s\n",
         t->options.trials, searches(settings) ? "usually 20 to 60" : "2");
+    if (dp_operands_contested(&t->options, &t->hardware))
+        printf(
+            "          the same again on operands as they are, as far as these can be cheaper\n");
     describe_search(t);
     printf("output    %s; nothing is written now\n", settings->output);
 }
@@ -232,6 +235,7 @@ static void print_json(const task *t) {
     dp_result_json(&json, "uniform", &s->uniform, DP_RESULT_UNIFORM);
     dp_result_figure(&json, "saving", &s->saving);
     dp_result_rounding_json(&json, &s->rounding);
+    dp_result_alternative_json(&json, &s->alternative);
     dp_layer_totals totals = dp_layers_total(s->layers, s->n_layers);
     dp_json_open(&json, "layers", '[');
     for (int i = 0; i < s->n_layers; i++) {
@@ -283,6 +287,24 @@ static void note_signs(const task *t) {
                 t->hardware.name);
 }
 
+/* Both kinds of operands were tried, and the network's own have won. */
+static void note_operands(const task *t) {
+    const dp_alternative *a = &t->schedule.alternative;
+    char top1[64] = "";
+    if (!a->status || !a->conditioned) return;
+    if (!isnan(a->clean_top1))
+        snprintf(top1, sizeof top1, "; their clean top-1 is %.2f%%", 100 * a->clean_top1);
+    if (isnan(a->energy_per_mac_aj))
+        dp_note(t->settings,
+                "operands are left as they are: conditioned ones did not meet the budget%s", top1);
+    else
+        dp_note(
+            t->settings,
+            "operands are left as they are: conditioned ones, which --condition both keeps, need "
+            "%.4g aJ/MAC for the budget%s",
+            a->energy_per_mac_aj, top1);
+}
+
 /* mpirun ties a process to one processor, unless it is told otherwise. */
 static void note_binding(const task *t) {
     if (t->options.comm && t->options.threads > dp_load_processors())
@@ -310,6 +332,7 @@ static int learn(task *t, dp_error *err) {
     dp_bar_finish(&bar);
     note_search(t);
     note_signs(t);
+    note_operands(t);
     return deliver(t, status, err);
 }
 

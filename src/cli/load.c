@@ -148,7 +148,10 @@ void dp_load_options(dp_learn_options *options, const dp_settings *settings, ato
     options->latency_unit = settings->latency.unit;
     options->latency = settings->latency.value;
     options->objective = (dp_objective_kind)settings->objective;
-    options->condition = (unsigned)settings->condition;
+    static const unsigned conditions[] = {DP_CONDITION_NONE, DP_CONDITION_CENTRE,
+                                          DP_CONDITION_BALANCE, DP_CONDITION_BOTH,
+                                          DP_CONDITION_AUTO}; /* as the option's words */
+    options->condition = conditions[settings->condition];
     if (settings->granularity.kind) options->granularity = settings->granularity.kind;
     options->tile = settings->granularity.tile;
     options->min_repetitions = settings->min_repetitions;

@@ -17,7 +17,7 @@
 
 static const char *const objectives[] = {"auto", "kl", "cross-entropy", NULL};
 static const char *const conditions[] = {"none", "centre", "balance", "both",
-                                         NULL}; /* as DP_CONDITION_... */
+                                         "auto", NULL}; /* load.c knows what they stand for */
 static const char *const progress_modes[] = {"auto", "never", "json", NULL};
 
 /* clang-format off */
@@ -91,8 +91,8 @@ const dp_option dp_options[] = {
      .take = dp_take_word, PLACE(groups), .many = true},
     {"exclude", "sites that run digitally: no noise, no energy; may be repeated", LEARN | EVAL | INSPECT, "GLOB",
      .take = dp_take_word, PLACE(exclude), .many = true},
-    {"condition", "what may be done to the operands of sites, where it lowers their noise: none, centre, balance or both", LEARN,
-     "HOW", "both", .take = dp_take_choice, PLACE(condition), .words = conditions},
+    {"condition", "what may be done to the operands of sites, where it lowers their noise: none, centre, balance, both, or auto (both; where converters round, none if that ends cheaper)", LEARN,
+     "HOW", "auto", .take = dp_take_choice, PLACE(condition), .words = conditions},
 
     HEADING("Search", LEARN),
     {"search", "how the relaxed precision is refined: stochastic (the default for a drop of labels by channel or tile), marginal (the default for other budgets), operating-point, clean-point, gradient-free, bfgs2, conjugate_pr, simplex, anneal or adam", LEARN, "NAME",

@@ -158,6 +158,19 @@ void dp_result_rounding_json(dp_json *json, const dp_rounding *r) {
     dp_json_close(json, '}');
 }
 
+void dp_result_alternative_json(dp_json *json, const dp_alternative *a) {
+    if (!a->status) {
+        dp_json_number(json, "alternative", NAN);
+        return;
+    }
+    dp_json_open(json, "alternative", '{');
+    dp_json_text(json, "operands", dp_operands_words[a->conditioned]);
+    dp_json_text(json, "status", a->status);
+    dp_json_number(json, "energy_per_mac_aj", a->energy_per_mac_aj);
+    dp_json_number(json, "clean_top1", a->clean_top1);
+    dp_json_close(json, '}');
+}
+
 static bool has_field(dp_result_kind kind, const char *name) {
     static const char *const of_clean[] = {"top1", "top5", "loss"};
     if (strcmp(name, "repetitions") == 0) return kind == DP_RESULT_UNIFORM;

@@ -40,6 +40,9 @@ void dp_result_budget_json(dp_json *json, dp_budget active);
 /** "rounding": {...} */
 void dp_result_rounding_json(dp_json *json, const dp_rounding *rounding);
 
+/** "alternative": {...}, or null where there was none. */
+void dp_result_alternative_json(dp_json *json, const dp_alternative *alternative);
+
 /** "saving": ..., "saving_interval": [..., ...] and the like. */
 void dp_result_figure(dp_json *json, const char *key, const dp_figure *figure);
 

@@ -13,6 +13,9 @@ static const dp_approach_rule rules[] = {
     [DP_RISE] = {.tight = 0.985, .close = 1.01, .aim = 0.993, .power = 1},
 };
 
+/* An excess up to which what some draws say against a precision is asked of all. */
+static const double doubtful = 1.3;
+
 /* Precisions that are known to be on either side of the budget, so that none is asked twice. Shapes: [units]. */
 typedef struct known {
     double *now, *fail, *above;
@@ -129,6 +132,33 @@ dp_status dp_accept(dp_search *s, const dp_family *f, double t, dp_acceptance *a
     dp_free(k.now);
     dp_free(k.fail);
     dp_free(k.above);
+    return status;
+}
+
+static dp_status probe(dp_panel *p, double t, dp_acceptance *a, dp_error *err) {
+    dp_look l;
+    double fidelity = dp_search_fidelity(p->s, a->k, t);
+    dp_status status = dp_panel_ask(p, a->k, fidelity, DP_ASK_SOME, &l, err);
+    a->checks = 1;
+    if (status == DP_OK && l.excess > 1 && l.excess <= doubtful) {
+        status = dp_panel_ask(p, a->k, fidelity, DP_ASK_ALL, &l, err);
+        a->checks++;
+    }
+    if (status != DP_OK) return status;
+    a->t = t;
+    a->passed = l.excess <= 1;
+    a->active = p->s->criteria[l.active].quantity;
+    dp_outcome outcome = dp_panel_outcome(p);
+    return dp_criterion_measure(&p->s->criteria[0], &outcome, &a->measure, err);
+}
+
+dp_status dp_accept_probe(dp_search *s, const dp_family *f, double t, dp_acceptance *a,
+                          dp_error *err) {
+    dp_panel panel = {0};
+    dp_status status = dp_family_levels(s, f, t, a->k, &a->rounding, err);
+    if (status == DP_OK) status = dp_panel_open(&panel, s, err);
+    if (status == DP_OK) status = probe(&panel, t, a, err);
+    dp_panel_close(&panel);
     return status;
 }
 

@@ -28,6 +28,13 @@ typedef struct dp_acceptance {
 dp_status dp_accept(dp_search *s, const dp_family *family, double t, dp_acceptance *a,
                     dp_error *err);
 
+/**
+ * Ask about the family's member at t alone, with a quarter of the draws if these leave no doubt; a->passed: it does not fail. So few
+ * draws certify nothing. Errors: as dp_accept.
+ */
+dp_status dp_accept_probe(dp_search *s, const dp_family *family, double t, dp_acceptance *a,
+                          dp_error *err);
+
 /** Measure the precision in a->k once with those draws, without asking whether it meets a budget. */
 dp_status dp_accept_measure(dp_search *s, dp_acceptance *a, dp_error *err);
 

@@ -21,10 +21,14 @@ double dp_budget_fixed_j(const dp_search *s) {
     return sum;
 }
 
+double dp_budget_least_j(const dp_search *s) {
+    return dp_budget_fixed_j(s) + dp_units_energy(&s->units, s->units.low);
+}
+
 dp_status dp_budget_check_energy(const dp_pipeline *p, double budget_j, dp_error *err) {
     const dp_search *s = &p->search;
     double fixed = dp_budget_fixed_j(s), macs = dp_engine_macs(s->engine);
-    double least = fixed + dp_units_energy(&s->units, s->units.low);
+    double least = dp_budget_least_j(s);
     double most = fixed + dp_units_energy(&s->units, s->units.high);
     if (budget_j >= least * (1 - 1e-12)) return DP_OK;
     return dp_fail(

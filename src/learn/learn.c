@@ -3,8 +3,6 @@
  * The pipeline, stage by stage; each stage is a file of its own. Whatever stage fails or is cancelled, what was learned before
  * it is turned into a schedule.
  */
-#include "dynaprec/learn.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -12,17 +10,16 @@
 #include "learn/range.h"
 #include "learn/result.h"
 
-void dp_learn_defaults(dp_learn_options *o) {
-    *o = (dp_learn_options){.max_drop = NAN,
-                            .max_loss = NAN,
-                            .min_repetitions = NAN,
-                            .max_repetitions = NAN,
-                            .granularity = DP_GRAIN_LAYER,
-                            .condition = DP_CONDITION_BOTH,
-                            .trials = 4,
-                            .confidence = 0.95,
-                            .seed = 1,
-                            .threads = 1};
+/* Whether the budget is out of reach for as much energy as others have met it with. */
+static dp_status probe_rival(dp_pipeline *p, const dp_family *family, dp_error *err) {
+    dp_search *s = &p->search;
+    double t = dp_relax_for_energy(&s->units, p->shape, p->rival_j - dp_budget_fixed_j(s));
+    dp_status status = dp_accept_probe(s, family, t, &p->learned, err);
+    if (status != DP_OK) return status;
+    p->beaten = !p->learned.passed;
+    p->has_learned = p->beaten;
+    dp_result_energy(s, p->learned.k, &p->learned.measure);
+    return DP_OK;
 }
 
 /* The cheapest precision that meets a drop or loss budget. */
@@ -33,7 +30,14 @@ static dp_status learn_for_loss(dp_pipeline *p, dp_error *err) {
     if (status == DP_OK) status = dp_shape_refine(p, err);
     if (status != DP_OK) return status;
     dp_family family = {p->shape};
+    int probes = 0;
+    if (isfinite(p->rival_j)) {
+        status = probe_rival(p, &family, err);
+        if (status != DP_OK || p->beaten) return status;
+        probes = p->learned.checks;
+    }
     status = dp_accept(s, &family, p->t, &p->learned, err);
+    p->learned.checks += probes;
     p->has_learned = status == DP_OK;
     if (status == DP_OK) dp_result_energy(s, p->learned.k, &p->learned.measure);
     return status;
@@ -56,6 +60,7 @@ static dp_status run(dp_pipeline *p, dp_error *err) {
     const dp_learn_options *o = p->search.options;
     if (!dp_budget_loss(o)) return dp_budget_within(p, err);
     dp_status status = learn_for_loss(p, err);
+    if (status == DP_OK && p->beaten) return DP_OK;
     if (status == DP_OK) status = dp_uniform_match(p, dp_uniform_guess(p), err);
     if (status == DP_EBUDGET && p->has_learned) status = DP_OK; /* uniform alone cannot meet it */
     if (status != DP_OK) return status;
@@ -118,23 +123,29 @@ static dp_status learn(dp_pipeline *p, dp_schedule *out, dp_error *err) {
     if (status == DP_OK) status = dp_refiner_check(p->refiner, s, err);
     if (status == DP_OK) status = dp_check_data(s, err);
     if (status == DP_OK) status = dp_pipeline_start(p, err);
+    if (status == DP_OK && dp_budget_least_j(s) >= p->rival_j * (1 - 1e-12)) {
+        p->beaten = true; /* by what nothing is below */
+        return DP_OK;
+    }
     if (status == DP_OK) status = run(p, err);
     bool keep = status == DP_OK || ((status == DP_ECANCELLED || status == DP_EUNMET) && p->relaxed);
     return keep ? finish(p, out, status, err) : status;
 }
 
-dp_status dp_learn(dp_schedule *out, const dp_graph *graph, const dp_hardware *hardware,
-                   const dp_dataset *const data[2], const dp_learn_options *options,
-                   dp_error *err) {
-    memset(out, 0, sizeof *out);
-    dp_pipeline p = {.graph = graph};
+dp_status dp_attempt_run(dp_attempt *a, dp_error *err) {
+    dp_pipeline p = {.graph = a->graph, .rival_j = a->rival_j};
     dp_search *s = &p.search;
-    s->options = options;
-    s->device = hardware;
+    s->options = a->options;
+    s->device = a->hardware;
     s->hardware = &p.narrowed;
-    s->learn = (dp_half){.data = data[0], .samples = dp_dataset_count(data[0])};
-    s->check = (dp_half){.data = data[1], .samples = dp_dataset_count(data[1])};
-    dp_status status = learn(&p, out, err);
+    s->learn = (dp_half){.data = a->data[0], .samples = dp_dataset_count(a->data[0])};
+    s->check = (dp_half){.data = a->data[1], .samples = dp_dataset_count(a->data[1])};
+    memset(&a->schedule, 0, sizeof a->schedule);
+    dp_status status = learn(&p, &a->schedule, err);
+    a->conditioned = p.relaxed && p.condition.choice.list.count > 0;
+    a->beaten = p.beaten;
+    a->passes = s->passes;
+    a->passes_shape = s->passes_shape;
     dp_pipeline_stop(&p);
-    return dp_comm_leave(options->comm, status, err);
+    return status;
 }

@@ -24,7 +24,32 @@ typedef struct dp_pipeline {
     bool has_learned, has_uniform;
     bool fell_back;   /* the learned precision is the uniform one */
     bool over_energy; /* the loss needs more than the energy budget allows */
+    double rival_j;   /* joules a sample that others have met the budget with; INFINITY: none has */
+    bool beaten;      /* the budget is not met with so much: nothing more was asked */
 } dp_pipeline;
+
+/* ---- learn.c ---- */
+
+/** Learning on one kind of operands: what is given, and what comes out. */
+typedef struct dp_attempt {
+    const dp_graph *graph;
+    const dp_hardware *hardware;
+    const dp_dataset *const *data; /* [2] */
+    const dp_learn_options *options;
+    double rival_j; /* as in dp_pipeline */
+    dp_schedule schedule;
+    bool conditioned; /* something was done to the operands, and learning came as far as a shape */
+    bool beaten;
+    double passes, passes_shape; /* as in the schedule, if there is one or not */
+} dp_attempt;
+
+/** The whole pipeline, once. The schedule stays empty, too, where nothing can cost less than rival_j. Errors: as dp_learn. */
+dp_status dp_attempt_run(dp_attempt *a, dp_error *err);
+
+/* ---- operands.c ---- */
+
+/** Converters make another network of a conditioned one, and a limit on what is lost says which of the two is cheaper. */
+bool dp_operands_contested(const dp_learn_options *options, const dp_hardware *hardware);
 
 /* ---- check.c ---- */
 
@@ -93,6 +118,9 @@ double dp_budget_energy_j(const dp_pipeline *p);
 
 /** Joules that do not depend on repetitions. */
 double dp_budget_fixed_j(const dp_search *s);
+
+/** Joules of the least that every unit may have. */
+double dp_budget_least_j(const dp_search *s);
 
 /** Errors: DP_EBUDGET with the feasible range. */
 dp_status dp_budget_check_energy(const dp_pipeline *p, double budget_j, dp_error *err);

@@ -33,6 +33,7 @@ const dp_measure_field dp_measure_fields[] = {
 
 const char *const dp_budget_words[] = {"", "drop", "loss", "energy", "latency", NULL};
 const char *const dp_rounding_words[] = {"energy_j", "loss", NULL};
+const char *const dp_operands_words[] = {"plain", "conditioned", NULL};
 const char *const dp_figure_names[3] = {"value", "lower", "upper"};
 
 /* The N of "tile:N", written as an integer without decoration; 0: not that. */
@@ -84,5 +85,6 @@ void dp_schedule_clear(dp_schedule *schedule) {
     dp_free(schedule->check_sha256);
     dp_free(schedule->goal);
     dp_free(schedule->status);
+    dp_free(schedule->alternative.status);
     *schedule = (dp_schedule){0};
 }

@@ -27,6 +27,9 @@ extern const char *const dp_budget_words[];
 /** What rounding minimised: energy_j, loss; NULL at the end. */
 extern const char *const dp_rounding_words[];
 
+/** Operands: plain, conditioned; NULL at the end. */
+extern const char *const dp_operands_words[];
+
 /** How many repetitions a layer of that granularity has; 0: no such granularity. */
 int dp_schedule_units(const char *granularity, int channels);
 

@@ -16,6 +16,7 @@
 enum { MAX_INDEX = (1 << 24) - 1 }; /* what the random counters hold */
 
 static const char *const status_words[] = {"accepted", "unmet", "interrupted", "uniform", NULL};
+static const char *const alternative_words[] = {"accepted", "unmet", "uniform", "dearer", NULL};
 
 static char *read_text(dp_yaml_node *node) {
     char *copy = dp_strdup(dp_yaml_string(node, SIZE_MAX, ""));
@@ -104,12 +105,24 @@ static dp_rounding read_rounding(dp_yaml_node *map) {
                          .gap = dp_yaml_number(dp_yaml_need(map, "gap"), 0, INFINITY, 0)};
 }
 
+static char *read_word(dp_yaml_node *node, const char *const *words) {
+    char *copy = dp_strdup(words[dp_yaml_choice(node, words, 0)]);
+    if (!copy) dp_yaml_no_memory(node);
+    return copy;
+}
+
+static void read_alternative(dp_yaml_node *map, dp_alternative *out) {
+    if (!map) return;
+    out->conditioned = dp_yaml_choice(dp_yaml_need(map, "operands"), dp_operands_words, 0) == 1;
+    out->status = read_word(dp_yaml_need(map, "status"), alternative_words);
+    out->energy_per_mac_aj = read_measured(dp_yaml_need(map, "energy_per_mac_aj"));
+    out->clean_top1 = read_measured(dp_yaml_need(map, "clean_top1"));
+}
+
 static void read_result(dp_yaml_node *root, dp_schedule *out) {
     out->goal = read_text(dp_yaml_need(root, "goal"));
     dp_yaml_node *result = dp_yaml_need(root, "result");
-    dp_yaml_node *status = dp_yaml_need(result, "status");
-    out->status = dp_strdup(status_words[dp_yaml_choice(status, status_words, 0)]);
-    if (!out->status) dp_yaml_no_memory(status);
+    out->status = read_word(dp_yaml_need(result, "status"), status_words);
     dp_yaml_node *active = dp_yaml_find(result, "active_budget");
     if (active && !dp_yaml_is_null(active))
         out->active = (dp_budget)(1 + dp_yaml_choice(active, dp_budget_words + 1, 0));
@@ -123,6 +136,7 @@ static void read_result(dp_yaml_node *root, dp_schedule *out) {
     read_measure(dp_yaml_need(result, "learned"), &out->learned);
     read_measure(dp_yaml_need(result, "uniform"), &out->uniform);
     out->saving = read_figure(dp_yaml_need(result, "saving"));
+    read_alternative(dp_yaml_find(result, "alternative"), &out->alternative);
     out->rounding = read_rounding(dp_yaml_find(result, "rounding"));
 }
 

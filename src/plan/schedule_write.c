@@ -73,6 +73,17 @@ static void write_rounding(dp_yaml_writer *w, const dp_rounding *rounding) {
     dp_yaml_close(w);
 }
 
+/* Only where there was one. */
+static void write_alternative(dp_yaml_writer *w, const dp_alternative *a) {
+    if (!a->status) return;
+    dp_yaml_open(w, "alternative");
+    dp_yaml_put_string(w, "operands", dp_operands_words[a->conditioned]);
+    dp_yaml_put_string(w, "status", a->status);
+    dp_yaml_put_number(w, "energy_per_mac_aj", a->energy_per_mac_aj, false);
+    dp_yaml_put_number(w, "clean_top1", a->clean_top1, false);
+    dp_yaml_close(w);
+}
+
 static void write_result(dp_yaml_writer *w, const dp_schedule *s, bool whole) {
     dp_yaml_put_string(w, "goal", s->goal);
     dp_yaml_open(w, "result");
@@ -90,6 +101,7 @@ static void write_result(dp_yaml_writer *w, const dp_schedule *s, bool whole) {
     write_measure(w, "learned", &s->learned, whole);
     write_measure(w, "uniform", &s->uniform, whole);
     write_figure(w, "saving", &s->saving);
+    write_alternative(w, &s->alternative);
     write_rounding(w, &s->rounding);
     dp_yaml_close(w);
 }

@@ -11,8 +11,9 @@ found the shape, and all, with scaling, acceptance and uniform precision.
 
 - *uniform*: the same repetitions everywhere, on the conditioned network: what `learn` states its saving against; *plain uniform*: on the network as
   it is (`--condition none`), which is what there is without dynaprec
-- *layer*, *channel*: the defaults
-- *Adam*: the procedure of Garg et al. in the same engine and on the conditioned network (`--search adam`): cross-entropy on the labels and a penalty
+- *layer*, *channel*: the defaults. Where converters round, these are learned on conditioned operands and on the network's own, and are the cheaper of both;
+  in the comparison of operands below, the brackets say what conditioned ones need where the network's own have won
+- *Adam*: the procedure of Garg et al. in the same engine and on the conditioned network (`--search adam --condition both`): cross-entropy on the labels and a penalty
   for energy, 1,500 steps of 32 samples from a uniform start; its precision is scaled, rounded and accepted as the others are. On ResNet-50 and MobileNetV2
   it stops after 300 steps
 - *marginal*: the default for layers and for a loss (`--search marginal`), on a drop per channel, where the default descends on labels
@@ -21,9 +22,6 @@ found the shape, and all, with scaling, acceptance and uniform precision.
 - *levelled*: with converters, a drop is from what the network does on them without noise, and what they round off turns a few answers either way; conditioned
   or not, these are others. Here the conditioned network has as many points more or less to lose as its clean accuracy is above or below that of the
   network as it is, so that both are held to the same least accuracy
-
-Where conditioned operands do not meet a budget that plain ones meet, their ratio is infinite: ResNet-50 under weight noise has lost
-one and a half answers of 256 at 65,536 repetitions (divergence 0.001), whose bound is 2.09 points.
 
 At 95% confidence a budget of 2 points leaves 256 images hardly room for a lost answer: what passes on ImageNet has a measured drop of about 0, so
 energies there are higher than those of a measured drop of 2 points.
@@ -39,19 +37,20 @@ TRIALS, UNMET, BUDGET = 8, 5, 4
 DROP, LOSS = ("--max-drop", 2), ("--max-loss", 0.05)
 NETWORKS = {"dscnn": DROP, "resnet20": DROP, "resnet50": DROP, "mobilenetv2": DROP, "llama": LOSS, "charlstm": LOSS}
 NOISES = {"homodyne": "shot", "thermal": "thermal", "weight": "weight"}
-CHANNEL, PLAIN, ONE_SHOT = ("--granularity", "channel"), ("--condition", "none"), ("--search", "clean-point")
+CHANNEL, PLAIN, BOTH = ("--granularity", "channel"), ("--condition", "none"), ("--condition", "both")
+ONE_SHOT = ("--search", "clean-point")
 METHODS = {
     "channel": CHANNEL,
     "layer": ("--granularity", "layer"),
-    "adam": (*CHANNEL, "--search", "adam"),
-    "marginal": (*CHANNEL, "--search", "marginal"),
-    "one-shot": (*CHANNEL, *ONE_SHOT),
+    "adam": (*CHANNEL, *BOTH, "--search", "adam"),
+    "marginal": (*CHANNEL, *BOTH, "--search", "marginal"),
+    "one-shot": (*CHANNEL, *BOTH, *ONE_SHOT),
     "plain channel": (*CHANNEL, *PLAIN),
     "plain layer": ("--granularity", "layer", *PLAIN),
     "plain one-shot": (*CHANNEL, *ONE_SHOT, *PLAIN),
     "16 samples": CHANNEL,
-    "levelled channel": CHANNEL,
-    "levelled layer": ("--granularity", "layer"),
+    "levelled channel": (*CHANNEL, *BOTH),
+    "levelled layer": ("--granularity", "layer", *BOTH),
 }
 LEVELLED = ("levelled channel", "levelled layer")
 SHORT_ADAM = {"resnet50": 300, "mobilenetv2": 300}
@@ -69,6 +68,17 @@ def rows():
     """Of every network what there is to compare on the first accelerator; the rest of the table behind."""
     return [f"{network} {noise} {method}" for noise in NOISES for method in METHODS for network in NETWORKS
             if method not in ("marginal", *LEVELLED) or NETWORKS[network] is DROP]
+
+
+def lost_to_plain(run):
+    """The conditioned operands that the network's own were cheaper than; None where there are none."""
+    other = run.get("alternative")
+    return other if other and other["operands"] == "conditioned" else None
+
+
+def conditioned_clean(run):
+    """Top-1 of the conditioned network without noise."""
+    return (lost_to_plain(run) or {"clean_top1": run["clean"]["top1"]})["clean_top1"]
 
 
 def parts(row):
@@ -92,7 +102,9 @@ def budget(name, noise, method):
     runs = [found.of(name, noise, m) for m in (grain, f"plain {grain}")]
     if None in runs:
         return None
-    conditioned_top1, plain_top1 = (run["clean"]["top1"] for run in runs)
+    conditioned_top1, plain_top1 = conditioned_clean(runs[0]), runs[1]["clean"]["top1"]
+    if conditioned_top1 is None:
+        return None
     return option, round(most + 100 * (conditioned_top1 - plain_top1), 3)
 
 
@@ -146,6 +158,17 @@ class Found:
         if unmet and self.of(network, noise, f"plain {grain}"):
             return math.inf
         return self.ratio(network, noise, (grain, f"plain {grain}"))
+
+    def lost(self, network, noise, grain):
+        """What conditioned operands need where the network's own have won, in words; of the plain network's energy."""
+        run, plain = (self.of(network, noise, m) for m in (grain, f"plain {grain}"))
+        other = run and lost_to_plain(run)
+        if not other:
+            return ""
+        energy = other["energy_per_mac_aj"]
+        if energy is None:
+            return " (plain; conditioned: not met)"
+        return f" (plain; conditioned: {energy / plain['learned']['energy_per_mac_aj']:.2f})" if plain else " (plain)"
 
     def some(self, noise):
         return [n for n in NETWORKS if any(f"{n} {noise} {m}" in self.figures for m in METHODS)]
@@ -251,6 +274,10 @@ def mean(ratios):
     return math.exp(sum(map(math.log, known)) / len(known)) if known else None
 
 
+def noted(cell, note):
+    return cell | {"text": cell["text"] + note}
+
+
 def conditioned(found):
     table = []
     for noise in NOISES:
@@ -262,9 +289,10 @@ def conditioned(found):
             most = CONDITIONED.get(n, NEVER) if noise == "homodyne" else NEVER
             limit = CONDITIONED_UNIFORM if noise == "homodyne" and n in CONDITIONED else NEVER
             table.append([common.NETWORKS[n].title, NOISES[noise],
-                          *(common.held(r, "{:.2f}", most=most) if r is not None else "" for r in ratios),
+                          *(noted(common.held(r, "{:.2f}", most=most), found.lost(n, noise, m)) if r is not None else ""
+                            for r, m in zip(ratios, ("layer", "channel"))),
                           common.held(uniform, "{:.2f}", most=limit) if uniform is not None else ""])
-    return {"columns": ["energy, conditioned over plain", "noise", "layer", "channel", "uniform, mean of both runs"], "rows": table}
+    return {"columns": ["energy, default over plain operands", "noise", "layer", "channel", "uniform, mean of both runs"], "rows": table}
 
 
 def levelled(found):
@@ -275,7 +303,8 @@ def levelled(found):
                      for which in ("learned", "uniform") for m in ("layer", "channel")]
             clean = [found.of(n, noise, m) for m in ("channel", "plain channel")]
             if any(cells) and all(clean):
-                table.append([common.NETWORKS[n].title, NOISES[noise], *(f"{run['clean']['top1']:.1%}" for run in clean),
+                tops = conditioned_clean(clean[0]), clean[1]["clean"]["top1"]
+                table.append([common.NETWORKS[n].title, NOISES[noise], *(f"{top:.1%}" for top in tops),
                               *(common.held(c, "{:.2f}", most=NEVER) if c else "" for c in cells)])
     return {"columns": ["energy, conditioned over plain, at the same least accuracy", "noise", "clean top-1, conditioned", "plain", "layer", "channel",
                         "uniform, with layers", "with channels"], "rows": table}
