@@ -14,20 +14,13 @@ double dp_budget_energy_j(const dp_pipeline *p) {
     return o->energy;
 }
 
-double dp_budget_fixed_j(const dp_search *s) {
-    double sum = 0;
-    for (int i = 0; i < dp_engine_site_count(s->engine); i++)
-        sum += dp_engine_site(s->engine, i)->fixed_j;
-    return sum;
-}
-
 double dp_budget_least_j(const dp_search *s) {
-    return dp_budget_fixed_j(s) + dp_units_energy(&s->units, s->units.low);
+    return dp_search_fixed_j(s) + dp_units_energy(&s->units, s->units.low);
 }
 
 dp_status dp_budget_check_energy(const dp_pipeline *p, double budget_j, dp_error *err) {
     const dp_search *s = &p->search;
-    double fixed = dp_budget_fixed_j(s), macs = dp_engine_macs(s->engine);
+    double fixed = dp_search_fixed_j(s), macs = dp_engine_macs(s->engine);
     double least = dp_budget_least_j(s);
     double most = fixed + dp_units_energy(&s->units, s->units.high);
     if (budget_j >= least * (1 - 1e-12)) return DP_OK;
@@ -68,7 +61,7 @@ static dp_status round_in_time(dp_pipeline *p, double variable_j, dp_error *err)
 
 static dp_status round_to_energy(dp_pipeline *p, double energy_j, dp_error *err) {
     dp_search *s = &p->search;
-    double variable = energy_j - dp_budget_fixed_j(s);
+    double variable = energy_j - dp_search_fixed_j(s);
     p->t = dp_relax_for_energy(&s->units, p->shape, variable);
     dp_relax_at(&s->units, p->shape, p->t, p->learned.k);
     dp_allocation allocation = {&s->units, s->hardware, p->shape};
@@ -121,7 +114,7 @@ dp_status dp_budget_within(dp_pipeline *p, dp_error *err) {
     dp_status status = dp_budget_check_energy(p, budget, err);
     if (status == DP_OK && !p->relaxed) status = dp_shape_find(p, err);
     if (status != DP_OK) return status;
-    p->t = dp_relax_for_energy(&s->units, p->shape, budget - dp_budget_fixed_j(s));
+    p->t = dp_relax_for_energy(&s->units, p->shape, budget - dp_search_fixed_j(s));
     status = dp_refiner_run(p->refiner, s, p->t, p->shape, err);
     if (status == DP_OK) status = round_to_energy(p, budget, err);
     if (status == DP_OK) status = dp_accept_measure(s, &p->learned, err);

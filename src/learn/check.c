@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What is known to be wrong before any work: options that make no sense, data that cannot answer what is asked. */
+/* Options: what they are unless said, and what is known to be wrong before any work, with them or with data that cannot answer what is asked. */
 #include <math.h>
 
 #include "learn/pipeline.h"
 
 /* An energy share of uniform precision needs a uniform precision: this drop when no other budget is given, in points. */
 static const double default_drop = 1;
+
+void dp_learn_defaults(dp_learn_options *o) {
+    *o = (dp_learn_options){.max_drop = NAN,
+                            .max_loss = NAN,
+                            .min_repetitions = NAN,
+                            .max_repetitions = NAN,
+                            .granularity = DP_GRAIN_LAYER,
+                            .condition = DP_CONDITION_AUTO,
+                            .trials = 4,
+                            .confidence = 0.95,
+                            .seed = 1,
+                            .threads = 1};
+}
 
 bool dp_budget_given(double budget) {
     return !isnan(budget);

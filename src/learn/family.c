@@ -82,6 +82,13 @@ double dp_family_for_loss(dp_search *s, const dp_family *f, double loss) {
     return high;
 }
 
+double dp_search_fixed_j(const dp_search *s) {
+    double sum = 0;
+    for (int i = 0; i < dp_engine_site_count(s->engine); i++)
+        sum += dp_engine_site(s->engine, i)->fixed_j;
+    return sum;
+}
+
 void dp_search_count(dp_search *s, int64_t samples, int cost) {
     s->passes += (double)(samples * cost) / (double)s->learn.samples;
 }

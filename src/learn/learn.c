@@ -13,7 +13,7 @@
 /* Whether the budget is out of reach for as much energy as others have met it with. */
 static dp_status probe_rival(dp_pipeline *p, const dp_family *family, dp_error *err) {
     dp_search *s = &p->search;
-    double t = dp_relax_for_energy(&s->units, p->shape, p->rival_j - dp_budget_fixed_j(s));
+    double t = dp_relax_for_energy(&s->units, p->shape, p->rival_j - dp_search_fixed_j(s));
     dp_status status = dp_accept_probe(s, family, t, &p->learned, err);
     if (status != DP_OK) return status;
     p->beaten = !p->learned.passed;

@@ -14,19 +14,6 @@
 #include "dynaprec/comm.h"
 #include "learn/pipeline.h"
 
-void dp_learn_defaults(dp_learn_options *o) {
-    *o = (dp_learn_options){.max_drop = NAN,
-                            .max_loss = NAN,
-                            .min_repetitions = NAN,
-                            .max_repetitions = NAN,
-                            .granularity = DP_GRAIN_LAYER,
-                            .condition = DP_CONDITION_AUTO,
-                            .trials = 4,
-                            .confidence = 0.95,
-                            .seed = 1,
-                            .threads = 1};
-}
-
 bool dp_operands_contested(const dp_learn_options *o, const dp_hardware *h) {
     bool rounds = h->weight_bits > 0 || h->input_bits > 0 || h->output_bits > 0;
     return (o->condition & DP_CONDITION_OR_NONE) && rounds && dp_budget_loss(o);

@@ -116,9 +116,6 @@ dp_status dp_uniform_within(dp_pipeline *p, double energy_j, dp_error *err);
 /** The energy budget in joules a sample, INFINITY: none; a share of uniform asks for a uniform precision. */
 double dp_budget_energy_j(const dp_pipeline *p);
 
-/** Joules that do not depend on repetitions. */
-double dp_budget_fixed_j(const dp_search *s);
-
 /** Joules of the least that every unit may have. */
 double dp_budget_least_j(const dp_search *s);
 

@@ -64,6 +64,9 @@ void dp_family_range(const dp_search *s, const dp_family *f, double *low, double
 /** The t at which the relaxed member's predicted loss is `loss`, or the end of its range. */
 double dp_family_for_loss(dp_search *s, const dp_family *f, double loss);
 
+/** Joules a sample that do not depend on repetitions. */
+double dp_search_fixed_j(const dp_search *s);
+
 /* What a sample costs, in forward passes: its noisy output; that and the way back. */
 enum { DP_FORWARD_COST = 1, DP_REVERSE_COST = 3 };
 

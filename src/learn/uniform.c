@@ -46,7 +46,7 @@ double dp_uniform_guess(const dp_pipeline *p) {
 
 dp_status dp_uniform_within(dp_pipeline *p, double energy_j, dp_error *err) {
     dp_search *s = &p->search;
-    double ones = 0, fixed = dp_budget_fixed_j(s);
+    double ones = 0, fixed = dp_search_fixed_j(s);
     for (int i = 0; i < s->units.count; i++) {
         if (s->units.fixed[i])
             fixed += s->units.cost_j[i] * s->units.low[i];
