@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * LSTM, GRU and RNN from the inside. recurrent.c reads a node, recurrent_pass.c takes sequences through both products of each
+ * LSTM, GRU and RNN from the inside. recurrent_read.c reads a node, recurrent_pass.c takes sequences through both products of each
  * step and back, a cell (recurrent_cell.c) does what lies between: gates of one row (a sequence of the batch) and one step.
  *
  * Symbols  T steps, N rows, C inputs, H hidden, D directions, G gates; U = G H pre-activations.
