@@ -329,6 +329,44 @@ START_TEST(variances_are_the_spread_over_draws) {
 }
 END_TEST
 
+/* Sum over channels of the variance of a derivative by two draws, over many, and its mean. */
+static double spread(const rig *r, const double *k, uint32_t first_trial, double *mean) {
+    enum { SEEDS = 60 };
+    size_t channels = (size_t)dp_engine_channels(r->engine);
+    double one[32], square = 0, sum = 0;
+    dp_score scores[2 * SAMPLES];
+    ck_assert_uint_le(channels, 32);
+    for (size_t c = 0; c < channels; c++) mean[c] = 0;
+    for (uint32_t seed = 0; seed < SEEDS; seed++) {
+        dp_evaluation point = {r->reference, k, first_trial + 2 * seed, 2};
+        dp_derivative out = {true, scores, {one, NULL}};
+        ck_dp_ok(dp_engine_derivative(r->engine, &point, &out, &err));
+        for (size_t c = 0; c < channels; c++) {
+            mean[c] += one[c] / SEEDS;
+            square += one[c] * one[c] / SEEDS;
+        }
+    }
+    for (size_t c = 0; c < channels; c++) sum += mean[c] * mean[c];
+    return square - sum;
+}
+
+/* Where noise is small, what a draw adds to the labels' cross-entropy is odd in it, and gone from the mean of a draw and its opposite. */
+START_TEST(opposite_draws_leave_less_to_chance) {
+    rig r;
+    rig_make(&r, 0, _i, true);
+    int64_t channels = dp_engine_channels(r.engine);
+    double *k = mixed_precision(&r), mean[2][32], off = 0;
+    for (int64_t c = 0; c < channels; c++) k[c] *= 1000;
+    double apart = spread(&r, k, 100, mean[0]), opposite = spread(&r, k, DP_PAIRED_TRIALS, mean[1]);
+    ck_assert_msg(opposite < 0.2 * apart, "%g of draws, %g of pairs", apart, opposite);
+    for (int64_t c = 0; c < channels; c++) off += pow(mean[0][c] - mean[1][c], 2);
+    /* of the means of 60: 2 of that variance, with room for chance */
+    ck_assert_msg(off < 4 * apart / 60, "%g off, by chance %g", off, apart / 60);
+    dp_free(k);
+    rig_close(&r);
+}
+END_TEST
+
 START_TEST(derivatives_are_the_same_at_any_number_of_threads) {
     double *first = NULL;
     for (int threads = 1; threads <= 3; threads++) {
@@ -381,6 +419,7 @@ Suite *test_derivative_suite(void) {
     tcase_add_loop_test(tcase, picked_references_give_what_their_samples_give, 0, BUILDERS);
     tcase_add_loop_test(tcase, little_noise_is_a_sum_of_shares, 0, BUILDERS * SOURCES);
     tcase_add_loop_test(tcase, variances_are_the_spread_over_draws, 0, SOURCES);
+    tcase_add_loop_test(tcase, opposite_draws_leave_less_to_chance, 0, SOURCES);
     tcase_add_loop_test(tcase, derivatives_are_the_same_at_any_number_of_threads, 0, BUILDERS);
     tcase_add_test(tcase, labels_are_asked_for);
     suite_add_tcase(suite, tcase);

@@ -332,6 +332,16 @@ START_TEST(neighbouring_streams_are_uncorrelated) {
 }
 END_TEST
 
+START_TEST(opposite_normals_have_the_other_sign) {
+    static float one[PIECE], other[PIECE];
+    dp_stream stream = {.seed = 5, .purpose = DP_DRAW_WEIGHT, .trial = 1, .sample = 3, .site = 4};
+    dp_normals(&stream, 7, one, PIECE);
+    stream.opposite = true;
+    dp_normals(&stream, 7, other, PIECE);
+    for (size_t i = 0; i < PIECE; i++) ck_assert_float_eq(one[i], -other[i]);
+}
+END_TEST
+
 START_TEST(signs_are_fair_and_uncorrelated) {
     static float signs[PIECE + 1];
     dp_stream stream = {.seed = 60, .purpose = DP_DRAW_SIGN};
@@ -365,6 +375,7 @@ Suite *test_rng_suite(void) {
     tcase_add_loop_test(draws, neighbouring_elements_are_uncorrelated, 1, 9);
     tcase_add_loop_test(draws, neighbouring_streams_are_uncorrelated, 0,
                         sizeof neighbours / sizeof *neighbours);
+    tcase_add_test(draws, opposite_normals_have_the_other_sign);
     tcase_add_test(draws, signs_are_fair_and_uncorrelated);
     suite_add_tcase(suite, bits);
     suite_add_tcase(suite, draws);

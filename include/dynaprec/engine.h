@@ -192,6 +192,12 @@ const dp_score *dp_reference_scores(const dp_reference *reference); /* [samples]
  */
 bool dp_reference_regression(const dp_reference *reference);
 
+/*
+ * Trials from this one on come in pairs: an odd one has the noise of the even one before it with the other sign. What is odd in the noise then cancels
+ * in the mean of the two (antithetic variates, [Hammersley & Morton 1956]).
+ */
+#define DP_PAIRED_TRIALS 0x80000000U
+
 /**
  * Score noisy predictions.
  *

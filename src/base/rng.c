@@ -40,6 +40,7 @@ void dp_normals(const dp_stream *stream, uint64_t first, float *out, size_t coun
         piece p = piece_at(stream, first, count);
         kernel->normals(&p.counter, p.blocks, normals);
         memcpy(out, normals + p.skip, p.count * sizeof *out);
+        for (size_t i = 0; stream->opposite && i < p.count; i++) out[i] = -out[i];
         first += p.count, out += p.count, count -= p.count;
     }
 }

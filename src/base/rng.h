@@ -10,6 +10,7 @@
 #ifndef DP_BASE_RNG_H
 #define DP_BASE_RNG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ typedef struct dp_stream {
     dp_purpose purpose; /* < 256 */
     uint32_t trial, sample;
     uint32_t site; /* < 2^24 */
+    bool opposite; /* normals with the other sign; bits and signs are the same */
 } dp_stream;
 
 /**

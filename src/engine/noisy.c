@@ -12,13 +12,21 @@
 #include "engine/state.h"
 #include "kernels/vector.h"
 
+/* A worker's trial, whose noise may be that of the one before it, turned round. */
+static dp_stream stream_of(const dp_worker *w, dp_purpose purpose, uint32_t sample, int site) {
+    bool opposite = w->trial >= DP_PAIRED_TRIALS && w->trial % 2 == 1;
+    return (dp_stream){.seed = w->engine->options.seed,
+                       .purpose = purpose,
+                       .trial = w->trial - opposite,
+                       .sample = sample,
+                       .site = (uint32_t)site,
+                       .opposite = opposite};
+}
+
 dp_stream dp_noisy_output_stream(const dp_worker *w, int site, int64_t sample) {
     int64_t index = w->first + sample, last = dp_dataset_count(w->data) - 1;
-    return (dp_stream){.seed = w->engine->options.seed,
-                       .purpose = DP_DRAW_OUTPUT,
-                       .trial = w->trial,
-                       .sample = (uint32_t)dp_dataset_origin(w->data, index < last ? index : last),
-                       .site = (uint32_t)site};
+    int64_t origin = dp_dataset_origin(w->data, index < last ? index : last);
+    return stream_of(w, DP_DRAW_OUTPUT, (uint32_t)origin, site);
 }
 
 /* Channels along the outer loop: each row of y is one channel's positions. */
@@ -140,11 +148,7 @@ static void add_errors(const dp_site *site, const float *std, const int64_t rang
 }
 
 dp_stream dp_noisy_weight_stream(const dp_worker *w, int site) {
-    return (dp_stream){.seed = w->engine->options.seed,
-                       .purpose = DP_DRAW_WEIGHT,
-                       .trial = w->trial,
-                       .sample = (uint32_t)w->batch_index,
-                       .site = (uint32_t)site};
+    return stream_of(w, DP_DRAW_WEIGHT, (uint32_t)w->batch_index, site);
 }
 
 /* Weight noise: element i of the stored array is off by std of its channel. Drawn once a batch, as in [Garg]. */

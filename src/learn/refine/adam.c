@@ -56,7 +56,7 @@ dp_status dp_refine_adam(dp_search *s, double t, double *shape, dp_error *err) {
     adam a;
     dp_steps steps;
     const dp_dataset *data = s->learn.data;
-    dp_status status = dp_steps_open(&steps, s, BATCH, &usual, err);
+    dp_status status = dp_steps_open(&steps, s, BATCH, false, &usual, err);
     if (status == DP_OK) {
         steps.slope.cross_entropy = dp_dataset_label_count(data) || dp_dataset_target_count(data);
         start(&a, &steps, t, shape);

@@ -13,15 +13,16 @@ typedef struct dp_steps {
     dp_batches batches;
     dp_moments moments; /* moments.k: where the search is */
     double *gradient;   /* [units] for the taker of a step */
+    bool paired;
 } dp_steps;
 
 /**
- * Batches of `size` samples at most; dp_moments_place says where to begin.
+ * Batches of `size` samples at most, with a draw each or, `paired`, with one and its opposite; dp_moments_place says where to begin.
  *
  * Errors  DP_EMEMORY; dp_steps_close releases what there is.
  */
-dp_status dp_steps_open(dp_steps *steps, dp_search *s, int64_t size, const dp_stop *usual,
-                        dp_error *err);
+dp_status dp_steps_open(dp_steps *steps, dp_search *s, int64_t size, bool paired,
+                        const dp_stop *usual, dp_error *err);
 void dp_steps_close(dp_steps *steps);
 
 /** Measure steps->slope at moments.k on batch after batch, and call `take` for the step, until the limits are reached. */
