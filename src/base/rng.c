@@ -38,8 +38,9 @@ void dp_normals(const dp_stream *stream, uint64_t first, float *out, size_t coun
     _Alignas(64) float normals[4 * DP_RNG_LANES];
     while (count > 0) {
         piece p = piece_at(stream, first, count);
-        kernel->normals(&p.counter, p.blocks, normals);
-        memcpy(out, normals + p.skip, p.count * sizeof *out);
+        bool whole = p.count == 4 * p.blocks;
+        kernel->normals(&p.counter, p.blocks, whole ? out : normals);
+        if (!whole) memcpy(out, normals + p.skip, p.count * sizeof *out);
         for (size_t i = 0; stream->opposite && i < p.count; i++) out[i] = -out[i];
         first += p.count, out += p.count, count -= p.count;
     }

@@ -159,9 +159,9 @@ static const dp_tensor *perturb(dp_worker *w, int site, int k, const dp_tensor *
     dp_stream stream = dp_noisy_weight_stream(w, site);
     const float *from = stored->data;
     float *to = w->weight[k & 1];
-    memcpy(to, from, (size_t)count * sizeof *to);
     for (int64_t i = 0; i < count; i += DP_DRAWS) {
         int64_t n = count - i < DP_DRAWS ? count - i : DP_DRAWS;
+        memcpy(to + i, from + i, (size_t)n * sizeof *to); /* and they are still at hand below */
         dp_normals(&stream, (uint64_t)i, w->normals, (size_t)n);
         add_errors(&state->site, std, (int64_t[]){i, n}, w->normals, to + i);
     }
