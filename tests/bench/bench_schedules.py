@@ -12,7 +12,8 @@ found the shape, and all, with scaling, acceptance and uniform precision.
 - *uniform*: the same repetitions everywhere, on the conditioned network: what `learn` states its saving against; *plain uniform*: on the network as
   it is (`--condition none`), which is what there is without dynaprec
 - *layer*, *channel*: the defaults. Where converters round, these are learned on conditioned operands and on the network's own, and are the cheaper of both;
-  in the comparison of operands below, the brackets say what conditioned ones need where the network's own have won
+  in the comparison of operands below, the brackets say what conditioned ones need where the network's own have won. The schedule is that of `--condition none`
+  then (tests hold it), and stands for it
 - *Adam*: the procedure of Garg et al. in the same engine and on the conditioned network (`--search adam --condition both`): cross-entropy on the labels and a penalty
   for energy, 1,500 steps of 32 samples from a uniform start; its precision is scaled, rounded and accepted as the others are. On ResNet-50 and MobileNetV2
   it stops after 300 steps
@@ -142,6 +143,9 @@ class Found:
 
     def of(self, network, noise, method):
         found = self.figures.get(f"{network} {noise} {method}")
+        if method in ("plain layer", "plain channel"):
+            default = self.figures.get(f"{network} {noise} {method.removeprefix('plain ')}")
+            found = default if default and lost_to_plain(default) else found
         return found if found and found["exit"] == 0 else None
 
     def energy(self, network, noise, method, which="learned"):
