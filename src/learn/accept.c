@@ -140,7 +140,7 @@ static dp_status probe(dp_panel *p, double t, dp_acceptance *a, dp_error *err) {
     double fidelity = dp_search_fidelity(p->s, a->k, t);
     dp_status status = dp_panel_ask(p, a->k, fidelity, DP_ASK_SOME, &l, err);
     a->checks = 1;
-    if (status == DP_OK && l.excess > 1 && l.excess <= doubtful) {
+    if (status == DP_OK && !l.whole && l.excess > 1 && l.excess <= doubtful) {
         status = dp_panel_ask(p, a->k, fidelity, DP_ASK_ALL, &l, err);
         a->checks++;
     }
