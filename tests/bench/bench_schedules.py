@@ -3,8 +3,7 @@
 """What learning saves
 
 What `dynaprec learn` comes to for each network on each of the three accelerators, beside other ways to the same budget: 2 points of top-1, or
-0.05 nats of divergence for the language models, certified on the check set with 8 draws of the noise
-(Adam, marginal and one-shot on ResNet-50: 4). Energies are attojoules a
+0.05 nats of divergence for the language models, certified on the check set with 8 draws of the noise. Energies are attojoules a
 multiply-accumulate, on the accelerator's own scale; the interval is from the dearest precision of the same shape that failed to the one that
 passed. *Passes* are forward passes over as many samples as there are to learn from (one with its reverse pass counts 3): those that
 found the shape, and all, with scaling, acceptance and uniform precision.
@@ -14,9 +13,9 @@ found the shape, and all, with scaling, acceptance and uniform precision.
 - *layer*, *channel*: the defaults. Where converters round, these are learned on conditioned operands and on the network's own, and are the cheaper of both;
   in the comparison of operands below, the brackets say what conditioned ones need where the network's own have won. The schedule is that of `--condition none`
   then (tests hold it), and stands for it
-- *Adam*: the procedure of Garg et al. in the same engine and on the conditioned network (`--search adam --condition both`): cross-entropy on the labels and a penalty
-  for energy, 1,500 steps of 32 samples from a uniform start; its precision is scaled, rounded and accepted as the others are. On ResNet-50 and MobileNetV2
-  it stops after 300 steps
+- *Adam*: the procedure of Garg et al. in the same engine and on the operands that the default ended with (`--search adam --condition both`, or `none`): cross-entropy
+  on the labels and a penalty for energy, 1,500 steps of 32 samples from a uniform start; its precision is scaled, rounded and accepted as the others are. On
+  ResNet-50 and MobileNetV2 it stops after 300 steps
 - *marginal*: the default for layers and for a loss (`--search marginal`), on a drop per channel, where the default descends on labels
 - *one-shot*: relaxed at the clean point and no more (`--search clean-point`), on the conditioned and on the plain network
 - *16 samples*: the default, learned from the first 16 calibration samples
@@ -43,7 +42,7 @@ ONE_SHOT = ("--search", "clean-point")
 METHODS = {
     "channel": CHANNEL,
     "layer": ("--granularity", "layer"),
-    "adam": (*CHANNEL, *BOTH, "--search", "adam"),
+    "adam": (*CHANNEL, "--search", "adam"),
     "marginal": (*CHANNEL, *BOTH, "--search", "marginal"),
     "one-shot": (*CHANNEL, *BOTH, *ONE_SHOT),
     "plain channel": (*CHANNEL, *PLAIN),
@@ -87,10 +86,11 @@ def parts(row):
     return network, noise, method
 
 
-def options(network, method):
+def options(network, noise, method):
     words = list(METHODS[method])
     if method == "adam":
-        words += ["--max-evaluations", SHORT_ADAM.get(network, 1500)]
+        default = common.measured("schedules").get(f"{network} {noise} channel")
+        words += [*(PLAIN if default and lost_to_plain(default) else BOTH), "--max-evaluations", SHORT_ADAM.get(network, 1500)]
     return words
 
 
@@ -117,7 +117,7 @@ def learn(name, noise, method, allowed, folder):
     if method == "16 samples":
         data = common.subset(network, "learn", 16, folder)
     found, status = common.dynaprec("learn", network.path, "--data", data, "--check", check, "--hardware", noise,
-                                    *allowed, "--trials", TRIALS, *options(name, method), *network.options(), "--cache", "none",
+                                    *allowed, "--trials", TRIALS, *options(name, noise, method), *network.options(), "--cache", "none",
                                     "-o", pathlib.Path(folder) / "schedule.yaml", allow=(BUDGET, UNMET))
     found.pop("layers", None)
     return found | {"exit": status}
