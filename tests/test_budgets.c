@@ -404,7 +404,7 @@ static double on_population(const bench *b, dp_engine *engine, const dp_dataset 
     o.trials = 2;
     ck_dp_ok(dp_engine_survey(engine, learned_on, &err));
     ck_dp_ok(dp_schedule_apply(s, engine, k, &err));
-    ck_dp_ok(dp_measure_precision(m, engine, b->data, k, &o, &err));
+    ck_dp_ok(dp_measure_precisions(m, engine, b->data, (const double *const[]){k}, 1, &o, &err));
     dp_free(k);
     return isnan(o.max_drop) ? m[1].rise : m[1].drop.value;
 }

@@ -237,6 +237,34 @@ END_TEST
 
 /* ---- applying a schedule ---- */
 
+/* Whatever they are beside, precisions see the same draws; none at all leaves the clean network. */
+START_TEST(precisions_are_measured_beside_each_other_as_alone) {
+    bench b;
+    dp_measure m[4], alone[2], clean;
+    bench_open(&b, _i, false);
+    rig r = {.n = b.n, .hardware = b.hardware, .data = b.data};
+    rig_open(&r, &(dp_engine_options){.seed = 1});
+    double *low = rig_uniform(&r, 40), *high = rig_uniform(&r, 4000);
+    const double *const all[] = {low, high, low};
+    ck_dp_ok(dp_measure_precisions(m, r.engine, r.data, all, 3, &b.options, &err));
+    ck_dp_ok(dp_measure_precisions(alone, r.engine, r.data, all + 1, 1, &b.options, &err));
+    ck_dp_ok(dp_measure_precisions(&clean, r.engine, r.data, NULL, 0, &b.options, &err));
+    ck_assert_double_eq(m[0].kl.value, 0);
+    ck_assert_double_eq(clean.kl.value, 0);
+    ck_assert_double_eq(m[2].kl.value, alone[1].kl.value);
+    ck_assert_double_eq(m[1].kl.value, m[3].kl.value);
+    ck_assert_double_eq(m[1].drop_upper, m[3].drop_upper);
+    ck_assert_double_gt(m[1].kl.value, 10 * m[2].kl.value);
+    ck_assert_double_eq_tol(m[2].energy_j / m[1].energy_j, 100, 1e-9);
+    dp_free(low);
+    dp_free(high);
+    r.n = (net){0};
+    r.data = NULL;
+    rig_close(&r);
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(a_schedule_of_another_network_is_refused) {
     bench b;
     dp_schedule s;
@@ -281,6 +309,7 @@ Suite *test_learn_suite(void) {
     tcase_add_loop_test(tcase, what_makes_no_sense_is_refused, 0, REFUSALS);
     tcase_add_test(tcase, cancelling_keeps_what_was_learned);
     tcase_add_test(tcase, equal_seeds_write_equal_bytes_at_any_number_of_threads);
+    tcase_add_loop_test(tcase, precisions_are_measured_beside_each_other_as_alone, 0, 3);
     tcase_add_test(tcase, a_schedule_of_another_network_is_refused);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -168,7 +168,7 @@ void check_again(const bench *b, const dp_schedule *s) {
     ck_dp_ok(dp_engine_survey(engine, b->half[0], &err));
     double *k = dp_alloc((size_t)dp_engine_channels(engine), sizeof *k);
     ck_dp_ok(dp_schedule_apply(s, engine, k, &err));
-    ck_dp_ok(dp_measure_precision(m, engine, b->half[1], k, &o, &err));
+    ck_dp_ok(dp_measure_precisions(m, engine, b->half[1], (const double *const[]){k}, 1, &o, &err));
     ck_assert_double_eq_tol(m[1].energy_j / s->learned.energy_j, 1, 1e-12);
     if (!isnan(o.max_drop)) ck_assert_double_le(m[1].drop.value, o.max_drop);
     if (!isnan(o.max_loss)) ck_assert_double_le(m[1].rise, o.max_loss);

@@ -119,13 +119,13 @@ dp_status dp_learn(dp_schedule *out, const dp_graph *graph, const dp_hardware *h
                    const dp_dataset *const data[2], const dp_learn_options *options, dp_error *err);
 
 /**
- * Measure a schedule, or uniform precision, on a data set.
+ * Measure precisions, as of a schedule and of uniform precision, on a data set, all by the same draws.
  *
- * Shapes  out: clean, noisy; repetitions [dp_engine_channels], NULL: noise off, both are the clean network.
+ * Shapes  repetitions [count], each [dp_engine_channels]; out [1 + count]: the network without noise, and each precision.
  */
-dp_status dp_measure_precision(dp_measure out[2], dp_engine *engine, const dp_dataset *data,
-                               const double *repetitions, const dp_learn_options *options,
-                               dp_error *err);
+dp_status dp_measure_precisions(dp_measure *out, dp_engine *engine, const dp_dataset *data,
+                                const double *const *repetitions, int count,
+                                const dp_learn_options *options, dp_error *err);
 
 /**
  * Spread a schedule's repetitions over an engine's channels.

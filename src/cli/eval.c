@@ -89,17 +89,35 @@ static dp_status set_repetitions(evaluation *e, dp_error *err) {
     return DP_OK;
 }
 
-static dp_status measure_uniform(evaluation *e, dp_error *err) {
+/* The same everywhere, where the schedule knows what of that would have met its budget; else NULL. */
+static dp_status set_uniform(double **out, evaluation *e, dp_error *err) {
     double k = e->schedule.uniform.repetitions;
+    int64_t channels = dp_engine_channels(e->engine);
     e->has_uniform = e->settings->schedule && !isnan(k);
+    *out = NULL;
     if (!e->has_uniform) return DP_OK;
-    for (int64_t c = 0; c < dp_engine_channels(e->engine); c++) e->repetitions[c] = k;
-    dp_measure measured[2];
-    dp_status status =
-        dp_measure_precision(measured, e->engine, e->data, e->repetitions, &e->options, err);
-    e->uniform = measured[1];
-    e->uniform.repetitions = k;
-    return status;
+    *out = dp_alloc((size_t)channels, sizeof **out);
+    if (!*out) return dp_fail(err, DP_EMEMORY, "no memory for repetitions");
+    for (int64_t c = 0; c < channels; c++) (*out)[c] = k;
+    return DP_OK;
+}
+
+static dp_status measure_both(evaluation *e, dp_error *err) {
+    dp_measure measured[3];
+    double *uniform;
+    dp_status status = set_uniform(&uniform, e, err);
+    if (status != DP_OK) return status;
+    status = dp_measure_precisions(measured, e->engine, e->data,
+                                   (const double *const[]){e->repetitions, uniform},
+                                   e->has_uniform ? 2 : 1, &e->options, err);
+    dp_free(uniform);
+    if (status != DP_OK) return status;
+    e->clean = measured[0];
+    e->noisy = measured[1];
+    if (!e->has_uniform) return DP_OK;
+    e->uniform = measured[2];
+    e->uniform.repetitions = e->schedule.uniform.repetitions;
+    return DP_OK;
 }
 
 static dp_status measure(evaluation *e, const dp_progress *progress, dp_error *err) {
@@ -110,13 +128,7 @@ static dp_status measure(evaluation *e, const dp_progress *progress, dp_error *e
                                         &e->hardware, &options, err);
     if (status == DP_OK) status = set_repetitions(e, err);
     if (status == DP_OK) status = dp_engine_survey(e->engine, e->data, err);
-    if (status != DP_OK) return status;
-    dp_measure measured[2];
-    status = dp_measure_precision(measured, e->engine, e->data, e->repetitions, &e->options, err);
-    if (status != DP_OK) return status;
-    e->clean = measured[0];
-    e->noisy = measured[1];
-    return measure_uniform(e, err);
+    return status == DP_OK ? measure_both(e, err) : status;
 }
 
 /* Energies are counted, not estimated: no interval. */
