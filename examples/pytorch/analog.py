@@ -14,16 +14,24 @@ y = sum_j W_ij x_j is a product of length D, done at K repetitions; its noise ha
     logits = analog(x)
 
 A site without repetitions is computed exactly. `read_hardware` and `read_schedule` fill the two middle lines from a schedule.
+
+Where a schedule has `conditioning`, the core multiplies other operands, of which W and x above stand for, and the rest is exact:
+
+    sum_j W_ij x_j = sum_j (W_ij / alpha_j) (alpha_j (x_j - mu_j)) + sum_j W_ij mu_j
+
+or, in attention, right operands less their mean over positions. `read_conditioning` fills `analog.conditioning`.
 Needs torch, onnx, numpy and yaml.
 """
 import dataclasses
 import math
+import pathlib
 
 import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
 import yaml
+from operators import DIGITAL, ints, pad_spatial, pads_of, split
 from torch.nn import functional as F
 
 
@@ -44,159 +52,19 @@ class Site:
     name: str
     op: str
     weight: str  # initializer, "" for activation x activation
+    averages: bool = False  # activation x activation whose left operand is a Softmax: rows add up to 1
+
+
+@dataclasses.dataclass
+class Conditioned:
+    """What is done to a site's operands, None: nothing. Shapes: [input channels]."""
+    mu: torch.Tensor | None = None
+    alpha: torch.Tensor | None = None
+    positions: bool = False  # activation x activation: right operands less their mean over positions
 
 
 def attributes(node):
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-
-
-def ints(tensor):
-    return [int(v) for v in tensor.reshape(-1).tolist()]
-
-
-# --- operators that do not multiply: function of (inputs, attributes) -> output ---
-
-
-def pads_of(a, x, kernel, strides, dilations):
-    """(begin..., end...) of every spatial axis, with auto_pad worked out."""
-    spatial = len(kernel)
-    auto = a.get("auto_pad", b"NOTSET").decode()
-    if auto in ("NOTSET", "VALID"):
-        return a.get("pads", [0] * 2 * spatial) if auto == "NOTSET" else [0] * 2 * spatial
-    begin, end = [], []
-    for i in range(spatial):
-        size = x.shape[2 + i]
-        reach = (kernel[i] - 1) * dilations[i] + 1
-        total = max((math.ceil(size / strides[i]) - 1) * strides[i] + reach - size, 0)
-        less, more = total // 2, total - total // 2
-        begin.append(less if auto == "SAME_UPPER" else more)
-        end.append(more if auto == "SAME_UPPER" else less)
-    return begin + end
-
-
-def pad_spatial(x, pads, value=0.0):
-    spatial = len(pads) // 2
-    flat = [p for i in reversed(range(spatial)) for p in (pads[i], pads[spatial + i])]
-    return F.pad(x, flat, value=value) if any(flat) else x
-
-
-def pool(x, a, kind):
-    kernel = a["kernel_shape"]
-    spatial = len(kernel)
-    strides = a.get("strides", [1] * spatial)
-    dilations = a.get("dilations", [1] * spatial)
-    if a.get("ceil_mode", 0):
-        raise NotImplementedError("pooling with ceil_mode")
-    pads = pads_of(a, x, kernel, strides, dilations)
-    if kind == "max":
-        x = pad_spatial(x, pads, -math.inf)
-        return (F.max_pool1d, F.max_pool2d)[spatial - 1](x, kernel, strides, dilation=dilations)
-    average = (F.avg_pool1d, F.avg_pool2d)[spatial - 1]
-    total = average(pad_spatial(x, pads), kernel, strides)
-    if a.get("count_include_pad", 0):
-        return total
-    return total / average(pad_spatial(torch.ones_like(x), pads), kernel, strides)
-
-
-def reshape(x, shape, a):
-    shape = ints(shape)
-    if not a.get("allowzero", 0):
-        shape = [x.shape[i] if d == 0 else d for i, d in enumerate(shape)]
-    return x.reshape(shape)
-
-
-def slice_(x, starts, ends, axes=None, steps=None):
-    starts, ends = ints(starts), ints(ends)
-    axes = ints(axes) if axes is not None else range(len(starts))
-    steps = ints(steps) if steps is not None else [1] * len(starts)
-    for start, end, axis, step in zip(starts, ends, axes, steps):
-        picked = range(*slice(start, end if end > -2**62 else None, step).indices(x.shape[axis]))
-        x = x.index_select(axis, torch.tensor(list(picked), dtype=torch.long))
-    return x
-
-
-def pad(x, pads, value=None, a=None):
-    if (a or {}).get("mode", b"constant") != b"constant":
-        raise NotImplementedError("padding other than by a constant")
-    pads, rank = ints(pads), x.dim()
-    flat = [p for i in reversed(range(rank)) for p in (pads[i], pads[rank + i])]
-    return F.pad(x, flat, value=0.0 if value is None else float(value))
-
-
-def flatten(x, axis):
-    return x.reshape(math.prod(x.shape[:axis]), -1)
-
-
-def unsqueeze(x, axes):
-    rank = x.dim() + len(axes)
-    for axis in sorted(axis % rank for axis in axes):
-        x = x.unsqueeze(axis)
-    return x
-
-
-def squeeze(x, axes):
-    for axis in sorted((axis % x.dim() for axis in axes), reverse=True):
-        x = x.squeeze(axis)
-    return x
-
-
-def split(x, sizes, a, count):
-    axis = a.get("axis", 0)
-    return torch.split(x, sizes or [x.shape[axis] // count] * count, axis)
-
-
-def batch_norm(x, scale, bias, mean, variance, a):
-    return F.batch_norm(x, mean, variance, scale, bias, eps=a.get("epsilon", 1e-5))
-
-
-def clip(x, low=None, high=None, a=None):
-    low = a.get("min") if low is None else low
-    high = a.get("max") if high is None else high
-    return torch.clamp(x, None if low is None else float(low), None if high is None else float(high))
-
-
-def axes_of(i, a, k=1):
-    """The axes of an operator that has them as an input since opset 13 and as an attribute before."""
-    return ints(i[k]) if len(i) > k and i[k] is not None else list(a["axes"])
-
-
-DIGITAL = {
-    "Add": lambda i, a: i[0] + i[1],
-    "AveragePool": lambda i, a: pool(i[0], a, "average"),
-    "BatchNormalization": lambda i, a: batch_norm(*i[:5], a),
-    "Clip": lambda i, a: clip(*i, a=a),
-    "Concat": lambda i, a: torch.cat(i, a["axis"]),
-    "Div": lambda i, a: i[0] / i[1],
-    "Dropout": lambda i, a: i[0],
-    "Erf": lambda i, a: torch.erf(i[0]),
-    "Exp": lambda i, a: torch.exp(i[0]),
-    "Flatten": lambda i, a: flatten(i[0], a.get("axis", 1)),
-    "Gather": lambda i, a: torch.from_numpy(np.take(i[0].numpy(), i[1].numpy(), a.get("axis", 0))),
-    "GlobalAveragePool": lambda i, a: i[0].mean(tuple(range(2, i[0].dim())), keepdim=True),
-    "GlobalMaxPool": lambda i, a: i[0].amax(tuple(range(2, i[0].dim())), keepdim=True),
-    "HardSigmoid": lambda i, a: torch.clamp(a.get("alpha", 0.2) * i[0] + a.get("beta", 0.5), 0, 1),
-    "HardSwish": lambda i, a: F.hardswish(i[0]),
-    "Identity": lambda i, a: i[0],
-    "LeakyRelu": lambda i, a: F.leaky_relu(i[0], a.get("alpha", 0.01)),
-    "LogSoftmax": lambda i, a: F.log_softmax(i[0], a.get("axis", -1)),
-    "MaxPool": lambda i, a: pool(i[0], a, "max"),
-    "Mul": lambda i, a: i[0] * i[1],
-    "Neg": lambda i, a: -i[0],
-    "Pad": lambda i, a: pad(*i[:3], a=a),
-    "Pow": lambda i, a: i[0] ** i[1],
-    "ReduceMean": lambda i, a: i[0].mean(tuple(a["axes"]), keepdim=bool(a.get("keepdims", 1))),
-    "Relu": lambda i, a: F.relu(i[0]),
-    "Reshape": lambda i, a: reshape(i[0], i[1], a),
-    "Sigmoid": lambda i, a: torch.sigmoid(i[0]),
-    "Slice": lambda i, a: slice_(*i),
-    "Softmax": lambda i, a: F.softmax(i[0], a.get("axis", -1)),
-    "Sqrt": lambda i, a: torch.sqrt(i[0]),
-    "Squeeze": lambda i, a: squeeze(i[0], axes_of(i, a)),
-    "Sub": lambda i, a: i[0] - i[1],
-    "Tanh": lambda i, a: torch.tanh(i[0]),
-    "Transpose": lambda i, a: i[0].permute(a.get("perm", list(reversed(range(i[0].dim()))))),
-    "Unsqueeze": lambda i, a: unsqueeze(i[0], axes_of(i, a)),
-}
 
 
 # --- products: each in the same few words for all of them ---
@@ -240,8 +108,13 @@ class Convolution:
         squares = self.norms(x)
         return squares.repeat_interleave(weight.shape[0] // self.groups, 1)
 
-    def input_mean(self, x):
-        return x.mean([0] + list(range(2, x.dim())), keepdim=True)
+    def of_inputs(self, v, rank):
+        return v.reshape([1, -1] + [1] * (rank - 2))  # to multiply inputs
+
+    def of_columns(self, v, weight):
+        """To multiply weights: the inputs of each output channel's group."""
+        by_group = v.reshape(self.groups, -1).repeat_interleave(len(weight) // self.groups, 0)
+        return by_group.reshape(list(weight.shape[:2]) + [1] * (weight.dim() - 2))
 
 
 class RowsTimesMatrix:
@@ -264,8 +137,11 @@ class RowsTimesMatrix:
     def noise_norms(self, weight, x):
         return (x * x).sum(-1, keepdim=True)
 
-    def input_mean(self, x):
-        return x.flatten(0, -2).mean(0)
+    def of_inputs(self, v, rank):
+        return v
+
+    def of_columns(self, v, weight):
+        return v[:, None]
 
 
 class Quantiser:
@@ -328,9 +204,11 @@ class Network:
             if node.op_type in ("Conv", "Gemm", "MatMul"):
                 stored = [n for n in node.input[:2] if self.origin(n)]
                 if len(stored) < 2:
-                    self.sites.append(Site(node.name, node.op_type, self.origin(stored[0]) if stored else ""))
+                    self.sites.append(Site(node.name, node.op_type, self.origin(stored[0]) if stored else "",
+                                           not stored and self.maker(node.input[0]) == "Softmax"))
             elif node.op_type not in DIGITAL and node.op_type != "Split":
-                raise NotImplementedError(f"{path}: node '{node.name}': operator {node.op_type}")
+                raise NotImplementedError(f"{path}: node '{node.name}': operator {node.op_type}; this simulation has Conv, Gemm, MatMul, "
+                                          f"Split, {', '.join(DIGITAL)}")
 
     def origin(self, name):
         """The constant that a name stands for, through Identity nodes; "" for an activation."""
@@ -338,6 +216,10 @@ class Network:
             if node.op_type == "Identity" and name in node.output:
                 return self.origin(node.input[0])
         return name if name in self.constants else ""
+
+    def maker(self, name):
+        """The operator that a value comes from."""
+        return next((node.op_type for node, _ in self.nodes if name in node.output), "")
 
     def run(self, x, multiply):
         values = dict(self.constants)
@@ -386,7 +268,8 @@ class Analog:
         self.network, self.hardware = network, hardware
         self.noisy = True
         self.repetitions = {}  # site name -> a number, or one a channel
-        self.mean = {}  # site name -> mean of every input channel, where the core sees x - mean
+        self.conditioning = {}  # site name -> Conditioned
+        self.averages = {site.name for site in network.sites if site.averages}
         self.ranges = {}  # (site name, operand) -> (low, high)
         self.random = torch.Generator().manual_seed(seed)
 
@@ -395,28 +278,42 @@ class Analog:
         return self.network.run(x, self.multiply)
 
     @torch.no_grad()
-    def calibrate(self, batches, centre=False):
-        """See the inputs of every site in floating point: ranges for the quantisers, means for centring."""
+    def calibrate(self, batches):
+        """See the operands of every site in floating point: ranges for the quantisers."""
         batches = list(batches)
         samples = sum(len(b) for b in batches)
-        extremes, sums = {}, {}
+        extremes = {}
 
         def watch(name, product, weight, x):
-            for operand, value in (("x", x),) + ((("w", weight),) if product is None else ()):
+            right, left, rest = self.condition(name, product, weight, x)
+            for operand, value in (("x", left),) + ((("w", right),) if product is None else ()):
                 key = name, operand
                 if key not in extremes:
                     extremes[key] = Extremes(self.hardware.percentile, value[0].numel() * samples)
                 extremes[key].add(value)
-            if product is None:
-                return x @ weight
-            if centre:
-                sums[name] = sums.get(name, 0) + product.input_mean(x) * len(x) / samples
-            return product.product(weight, x)
+            return (product.product(right, left) if product else left @ right) + rest
 
         for batch in batches:
             self.network.run(batch, watch)
         self.ranges = {key: e.range() for key, e in extremes.items()}
-        self.mean = sums
+
+    def condition(self, name, product, weight, x):
+        """The operands that the core multiplies, and what belongs to their product."""
+        done = self.conditioning.get(name)
+        if not done:
+            return weight, x, 0.0
+        if product is None:
+            mean = weight.mean(-2 if name in self.averages else -1, keepdim=True)
+            return weight - mean, x, mean if name in self.averages else x @ mean
+        rest = 0.0
+        if done.mu is not None:
+            mu = product.of_inputs(done.mu, x.dim())
+            rest = product.product(weight, mu.expand_as(x[:1]))  # padding carries no mu
+            x = x - mu
+        if done.alpha is not None:
+            x = x * product.of_inputs(done.alpha, x.dim())
+            weight = weight / product.of_columns(done.alpha, weight)
+        return weight, x, rest
 
     def normal(self, shape):
         return torch.randn(shape, generator=self.random)
@@ -434,9 +331,12 @@ class Analog:
     def multiply(self, name, product, weight, x):
         if name not in self.repetitions:
             return product.product(weight, x) if product else x @ weight
+        weight, x, rest = self.condition(name, product, weight, x)
         x, x_range = self.quantise_input(name, "x", x)
-        if product is None:
-            return self.multiply_activations(name, weight, x, x_range)
+        core = self.multiply_stored if product else self.multiply_activations
+        return core(name, product, weight, x, x_range) + rest
+
+    def multiply_stored(self, name, product, weight, x, x_range):
         h, rank = self.hardware, weight.dim()
         rows = product.rows(weight)
         q = Quantiser(rows.amin(1), rows.amax(1), h.weight_bits or 8)
@@ -453,7 +353,7 @@ class Analog:
         variance = 0.0
         depth = product.depth(weight, x)
         if h.shot:
-            light = product.noise_norms(weight, x - self.mean.get(name, 0.0))
+            light = product.noise_norms(weight, x)
             gain = product.rows(weight).square().sum(1) / (depth * h.shot * k)
             variance = variance + light * product.out_channel(gain, y.dim())
         if h.thermal:
@@ -461,7 +361,7 @@ class Analog:
             variance = variance + product.out_channel(gain, y.dim())
         return y + variance**0.5 * self.normal(y.shape) if torch.is_tensor(variance) else y
 
-    def multiply_activations(self, name, right, left, left_range):
+    def multiply_activations(self, name, _product, right, left, left_range):
         h = self.hardware
         right, right_range = self.quantise_input(name, "w", right)
         y = left @ right
@@ -513,6 +413,18 @@ def read_schedule(path):
             k = k.repeat_interleave(int(size))[:layer["channels"]]
         repetitions[layer["name"]] = k
     return plan, repetitions
+
+
+def read_conditioning(path, plan):
+    """By site name what a schedule does to operands; vectors are in it, or in the file beside it that it names."""
+    section = plan.get("conditioning") or {}
+    file = section.get("file") and np.load(pathlib.Path(path).parent / section["file"])
+
+    def vector(value):
+        return None if value is None else torch.as_tensor(file[value] if isinstance(value, str) else np.float32(value))
+
+    return {site["site"]: Conditioned(vector(site["mu"]), vector(site["alpha"]), site["positions"])
+            for site in section.get("sites") or []}
 
 
 def classes_last(logits, labels):

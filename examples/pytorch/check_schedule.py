@@ -4,8 +4,9 @@
 
     check_schedule.py model.onnx schedule.yaml test.npz [--learn calib.npz]
 
-Noise and repetitions come from the schedule; --learn names the samples that quantiser ranges are taken from, where the
-schedule's hardware quantises. Nothing is shared with the C program but the file formats.
+Noise, repetitions and what is done to operands (`conditioning`) come from the schedule; --learn names the samples that quantiser ranges are taken
+from, where the schedule's hardware quantises. Nothing is shared with the C program but the file formats. Recurrent operators and transposed
+convolutions are not simulated, nor are output converters.
 """
 import argparse
 import sys
@@ -25,10 +26,15 @@ def main():
     p.add_argument("--seed", type=int, default=0)
     a = p.parse_args()
 
-    network = an.Network(a.model)
     plan, repetitions = an.read_schedule(a.schedule)
-    analog = an.Analog(network, an.read_hardware(plan["hardware"]), a.seed)
+    try:
+        network = an.Network(a.model)
+        hardware = an.read_hardware(plan["hardware"])
+    except NotImplementedError as missing:
+        sys.exit(str(missing))
+    analog = an.Analog(network, hardware, a.seed)
     analog.repetitions = repetitions
+    analog.conditioning = an.read_conditioning(a.schedule, plan)
     if unknown := set(repetitions) - {site.name for site in network.sites}:
         sys.exit(f"{a.schedule}: {a.model} has no layer named {', '.join(sorted(unknown))}")
     if analog.needs_ranges():

@@ -23,7 +23,7 @@ def options():
     p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     p.add_argument("model")
     p.add_argument("--data", required=True)
-    p.add_argument("--learn", help="samples that quantiser ranges and input means are taken from")
+    p.add_argument("--learn", help="samples that quantiser ranges are taken from")
     p.add_argument("--repetitions", type=float, help="the same K at every site")
     p.add_argument("--schedule", help="a schedule's repetitions in its place")
     p.add_argument("--shot", type=float, default=0.0, metavar="N0", help="photons per MAC at K = 1")
@@ -31,7 +31,6 @@ def options():
     p.add_argument("--weight", type=float, default=0.0, metavar="SIGMA")
     p.add_argument("--bits", type=int, default=0, help="of weights and inputs; 0: floating point")
     p.add_argument("--percentile", type=float, default=99.99)
-    p.add_argument("--centre", action="store_true", help="the core sees x less its channels' means")
     p.add_argument("--mean", type=float, nargs="+")
     p.add_argument("--std", type=float, nargs="+")
     p.add_argument("--draws", type=int, default=4)
@@ -41,8 +40,8 @@ def options():
     a = p.parse_args()
     if (a.repetitions is None) == (a.schedule is None):
         p.error("give --repetitions or --schedule")
-    if (a.thermal or a.bits or a.centre) and not a.learn:
-        p.error("--thermal, --bits and --centre need --learn")
+    if (a.thermal or a.bits) and not a.learn:
+        p.error("--thermal and --bits need --learn")
     return a
 
 
@@ -53,13 +52,14 @@ def main():
                            input_bits=a.bits, percentile=a.percentile)
     analog = an.Analog(network, hardware, a.seed)
     if a.schedule:
-        analog.repetitions = an.read_schedule(a.schedule)[1]
+        plan, analog.repetitions = an.read_schedule(a.schedule)
+        analog.conditioning = an.read_conditioning(a.schedule, plan)
     else:
         analog.repetitions = {site.name: a.repetitions for site in network.sites}
     x, y = an.read_data(a.data, network, a.mean, a.std, a.limit)
     if a.learn:
         learn, _ = an.read_data(a.learn, network, a.mean, a.std)
-        analog.calibrate(an.batches_of(learn, a.batch), a.centre)
+        analog.calibrate(an.batches_of(learn, a.batch))
     start = time.perf_counter()
     result = an.evaluate(analog, x, y, a.draws, a.batch)
     result.update(samples=len(x), draws=a.draws, sites=len(network.sites),
