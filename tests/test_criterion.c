@@ -103,6 +103,33 @@ START_TEST(the_mean_is_over_positions_and_draws) {
 }
 END_TEST
 
+/* Samples without a label that counts are as good as not there: verdicts, intervals and bounds are those of the others alone. */
+START_TEST(ignored_samples_are_no_evidence) {
+    bench b;
+    dp_score clean[2 * SAMPLES] = {0}, noisy[TRIALS * 2 * SAMPLES] = {0};
+    bench_open(&b, _i / KINDS, 0.1);
+    for (int i = 0; i < SAMPLES; i++) clean[2 * i] = b.clean[i];
+    for (int i = 0; i < TRIALS * SAMPLES; i++) noisy[2 * i] = b.noisy[i];
+    dp_criterion c = kinds[_i % KINDS].c;
+    c.confidence = 0.95;
+    dp_outcome padded = {clean, noisy, 2 * SAMPLES, TRIALS};
+    for (int64_t stand_in = 0; stand_in <= 3 * SAMPLES; stand_in += SAMPLES / 2) {
+        dp_verdict alone, among;
+        ck_dp_ok(dp_criterion_judge(&c, &b.outcome, stand_in, &alone, &err));
+        ck_dp_ok(dp_criterion_judge(&c, &padded, stand_in, &among, &err));
+        ck_assert_double_eq(alone.mean, among.mean);
+        ck_assert_double_eq(alone.upper, among.upper);
+    }
+    dp_measure alone, among;
+    ck_dp_ok(dp_criterion_measure(&c, &b.outcome, &alone, &err));
+    ck_dp_ok(dp_criterion_measure(&c, &padded, &among, &err));
+    ck_assert_double_eq(alone.kl.upper, among.kl.upper);
+    ck_assert_double_eq(alone.agreement.lower, among.agreement.lower);
+    ck_assert_double_eq(alone.drop_upper, among.drop_upper);
+    ck_assert_double_eq(alone.rise_upper, among.rise_upper);
+}
+END_TEST
+
 /* More samples of the same kind make the bound tighter, about as one over the root; the mean stays. */
 START_TEST(standing_in_for_more_samples_tightens_the_bound) {
     bench b;
@@ -247,6 +274,7 @@ Suite *test_criterion_suite(void) {
     Suite *suite = suite_create("criterion");
     TCase *tcase = tcase_create("criterion");
     tcase_add_loop_test(tcase, the_mean_is_over_positions_and_draws, 0, 2 * KINDS);
+    tcase_add_loop_test(tcase, ignored_samples_are_no_evidence, 0, 2 * KINDS);
     tcase_add_loop_test(tcase, standing_in_for_more_samples_tightens_the_bound, 0, KINDS);
     tcase_add_loop_test(tcase, the_least_number_of_samples_is_the_least, 0, 24);
     tcase_add_loop_test(tcase, measures_are_pooled_over_positions, 0, 2);

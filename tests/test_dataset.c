@@ -263,12 +263,17 @@ START_TEST(labels_are_classes_or_minus_100) {
     ck_dp_ok(dp_dataset_open(&d, box_saved(&b), &any_input, 1, NULL, &err));
     ck_assert_int_eq(dp_dataset_labels(d, 1)[0], -100);
     ck_dp_ok(dp_dataset_check_labels(d, 10, &err));
+    ck_assert_int_eq(dp_dataset_counted(d), 2);
     ck_dp_fails(dp_dataset_check_labels(d, 9, &err), DP_EFORMAT,
                 "array 'y', sample 0: label 9; the network has classes 0 to 8");
     dp_dataset_free(d);
     y[5] = -1;
     ck_dp_ok(dp_dataset_open(&d, box_saved(&b), &any_input, 1, NULL, &err));
     ck_dp_fails(dp_dataset_check_labels(d, 10, &err), DP_EFORMAT, "sample 2: label -1");
+    dp_dataset_free(d);
+    memset(y, -100, 6);
+    ck_dp_ok(dp_dataset_open(&d, box_saved(&b), &any_input, 1, NULL, &err));
+    ck_dp_fails(dp_dataset_check_labels(d, 10, &err), DP_EFORMAT, "all labels are -100");
     dp_dataset_free(d);
     box_clear(&b);
 }

@@ -139,6 +139,40 @@ START_TEST(what_neither_meets_is_unmet) {
 }
 END_TEST
 
+/*
+ * A share of uniform precision's energy is more for operands whose uniform precision is dearer. What counts is what the loss takes, so that the
+ * cheaper operands are kept also where they miss their own share and the others would not.
+ */
+START_TEST(a_share_of_more_does_not_win) {
+    int cases[2] = {0};
+    for (int deal = 1; deal <= DEALS; deal++) {
+        bench b;
+        dp_schedule s[2], chosen;
+        open_coarse(&b, deal);
+        bool met[2] = {learn_on(&b, DP_CONDITION_NONE, &s[0]) == DP_OK,
+                       learn_on(&b, DP_CONDITION_BOTH, &s[1]) == DP_OK};
+        double least[2], share[2];
+        for (int i = 0; i < 2; i++) {
+            least[i] = met[i] ? s[i].learned.energy_j : INFINITY;
+            share[i] = least[i] / s[i].uniform.energy_j;
+        }
+        int cheap = least[1] < least[0];
+        if (met[0] && met[1] && share[cheap] > share[!cheap]) {
+            cases[cheap]++;
+            b.options.energy_unit = DP_ENERGY_OF_UNIFORM;
+            b.options.energy = sqrt(share[0] * share[1]);
+            ck_assert_int_eq(learn_on(&b, DP_CONDITION_AUTO, &chosen), DP_EUNMET);
+            ck_assert_double_eq(chosen.learned.energy_j, least[cheap]);
+            ck_assert_int_eq(chosen.conditioning.count > 0, cheap);
+            dp_schedule_clear(&chosen);
+        }
+        for (int i = 0; i < 2; i++) dp_schedule_clear(&s[i]);
+        bench_close(&b);
+    }
+    ck_assert_msg(cases[0] > 0 && cases[1] > 0, "%d plain, %d conditioned", cases[0], cases[1]);
+}
+END_TEST
+
 /* ---- cancelling ---- */
 
 typedef struct watch {
@@ -164,7 +198,9 @@ START_TEST(what_one_was_accepted_with_outlives_the_other) {
     ck_assert_int_eq(learn_on(&b, DP_CONDITION_AUTO, &s[1]), DP_ECANCELLED);
     ck_assert_int_eq(w.surveys, 3);
     check_same_precision(&s[1], &s[0]);
-    ck_assert_ptr_null(s[1].alternative.status);
+    ck_assert_str_eq(s[1].alternative.status, "interrupted");
+    ck_assert(!s[1].alternative.conditioned && isnan(s[1].alternative.energy_per_mac_aj));
+    ck_assert_double_gt(s[1].passes, s[0].passes);
     for (int i = 0; i < 2; i++) dp_schedule_clear(&s[i]);
     bench_close(&b);
 }
@@ -177,6 +213,7 @@ Suite *test_operands_suite(void) {
     tcase_add_loop_test(tcase, the_cheaper_operands_win, 0, 2);
     tcase_add_loop_test(tcase, there_is_no_choice_without_converters_or_a_budget_of_loss, 0, 2);
     tcase_add_test(tcase, what_neither_meets_is_unmet);
+    tcase_add_test(tcase, a_share_of_more_does_not_win);
     tcase_add_test(tcase, what_one_was_accepted_with_outlives_the_other);
     tcase_set_timeout(tcase, 120);
     suite_add_tcase(suite, tcase);

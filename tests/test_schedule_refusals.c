@@ -97,7 +97,7 @@ static const struct {
      "result.active_budget: \"time\" where one of drop, loss, energy, latency"},
     {"alternative:", "operands: \"conditioned\"", "operands: \"both\"",
      "result.alternative.operands"},
-    {"alternative:", "status: \"dearer\"", "status: \"interrupted\"", "result.alternative.status"},
+    {"alternative:", "status: \"dearer\"", "status: \"cheaper\"", "result.alternative.status"},
     {"alternative:", "    clean_top1", "    top1", "unknown key 'top1' in result.alternative"},
     {"rounding:", "    gap: 0.02\n", "", "key 'gap' is missing in result.rounding"},
     {"rounding:", "gap: 0.02", "gap: -0.02", "result.rounding.gap: '-0.02' where"},

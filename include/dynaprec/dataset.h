@@ -68,7 +68,12 @@ int64_t dp_dataset_target_count(const dp_dataset *dataset);
 /** The targets of one sample, [target_count], in the order of the array. NULL without targets. */
 const float *dp_dataset_targets(const dp_dataset *dataset, int64_t sample);
 
-/** Check that every label is -100 or in [0, classes). Errors: DP_EFORMAT, naming file, sample and label. */
+#define DP_IGNORED_LABEL (-100) /* PyTorch's ignore_index */
+
+/** Samples that can tell what is lost: those with a label that is not ignored, all of them where there are no labels. */
+int64_t dp_dataset_counted(const dp_dataset *dataset);
+
+/** Check that every label is -100 or in [0, classes), and not all are -100. Errors: DP_EFORMAT, naming file, sample and label. */
 dp_status dp_dataset_check_labels(const dp_dataset *dataset, int64_t classes, dp_error *err);
 
 /** Type and shape that one batch of `count` samples of input k has once converted; data is NULL. */

@@ -98,18 +98,32 @@ const float *dp_dataset_targets(const dp_dataset *dataset, int64_t sample) {
     return store->targets + dp_dataset_origin(dataset, sample) * store->target_count;
 }
 
+int64_t dp_dataset_counted(const dp_dataset *dataset) {
+    int64_t labels = dataset->store->label_count, counted = 0;
+    if (labels == 0) return dataset->count;
+    for (int64_t i = 0; i < dataset->count; i++) {
+        const int64_t *label = dp_dataset_labels(dataset, i);
+        int64_t t = 0;
+        while (t < labels && label[t] == DP_IGNORED_LABEL) t++;
+        counted += t < labels;
+    }
+    return counted;
+}
+
 dp_status dp_dataset_check_labels(const dp_dataset *dataset, int64_t classes, dp_error *err) {
     for (int64_t i = 0; i < dataset->count; i++) {
         const int64_t *label = dp_dataset_labels(dataset, i);
         for (int64_t t = 0; t < dataset->store->label_count; t++)
-            if (label[t] != -100 && (label[t] < 0 || label[t] >= classes))
+            if (label[t] != DP_IGNORED_LABEL && (label[t] < 0 || label[t] >= classes))
                 return dp_fail(err, DP_EFORMAT,
                                "%s: array 'y', sample %" PRId64 ": label %" PRId64
                                "; the network has classes 0 to %" PRId64 " (-100: ignored)",
                                dp_dataset_path(dataset), dp_dataset_origin(dataset, i), label[t],
                                classes - 1);
     }
-    return DP_OK;
+    if (dp_dataset_counted(dataset) > 0) return DP_OK;
+    return dp_fail(err, DP_EFORMAT, "%s: array 'y': all labels are -100, so none counts",
+                   dp_dataset_path(dataset));
 }
 
 /* ---- batches ---- */

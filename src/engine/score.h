@@ -4,8 +4,6 @@
 
 #include "dynaprec/engine.h"
 
-#define DP_IGNORED_LABEL (-100) /* PyTorch's ignore_index */
-
 /* The logits of one sample, noisy and clean (the same pointer: clean), and its labels, which may be NULL. */
 typedef struct dp_prediction {
     const float *noisy, *clean; /* [rows, classes] */

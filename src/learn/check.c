@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Options: what they are unless said, and what is known to be wrong before any work, with them or with data that cannot answer what is asked. */
 #include <math.h>
+#include <stdio.h>
 
 #include "learn/pipeline.h"
 
@@ -95,19 +96,24 @@ static dp_status check_labels(const dp_search *s, dp_error *err) {
 /* Are there samples enough to certify the budget, were there no difference at all? */
 static dp_status check_count(const dp_search *s, const dp_criterion *c, dp_error *err) {
     int64_t least = dp_criterion_least_samples(c);
-    if (s->check.samples >= least) return DP_OK;
+    int64_t count = s->check.counted;
+    if (count >= least) return DP_OK;
     if (c->quantity == DP_RISE)
         return dp_fail(err, DP_EBUDGET,
-                       "1 check sample cannot certify a loss: at least %lld are needed",
-                       (long long)least);
+                       "%lld check sample%s cannot certify a loss: at least %lld are needed",
+                       (long long)count, count == 1 ? "" : "s", (long long)least);
     const char *why = dp_budget_loss(s->options)
                           ? ""
                           : ", which uniform precision is held to when only its share is given,";
+    double allows = 100 * -log(1 - c->confidence) / (double)count;
+    char larger[64] = "";
+    if (allows < 100) snprintf(larger, sizeof larger, ", or a budget of %.2g points", allows);
     return dp_fail(err, DP_EBUDGET,
-                   "%lld check samples cannot certify a drop of %g points%s at %g%% confidence, "
-                   "even if none is seen: at least %lld are needed, or a budget of %.2g points",
-                   (long long)s->check.samples, c->budget * 100, why, 100 * c->confidence,
-                   (long long)least, 100 * -log(1 - c->confidence) / (double)s->check.samples);
+                   "%lld check samples%s cannot certify a drop of %g points%s at %g%% confidence, "
+                   "even if none is seen: at least %lld are needed%s",
+                   (long long)count,
+                   count < s->check.samples ? ", whose labels are not all -100," : "",
+                   c->budget * 100, why, 100 * c->confidence, (long long)least, larger);
 }
 
 dp_status dp_check_data(const dp_search *s, dp_error *err) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Samples may hold different numbers of counted positions. A sample's value is scaled by its share of them, so that the plain
- * mean over samples is the pooled mean over positions.
+ * mean over samples is the pooled mean over positions. Samples without any, whose labels are all ignored, say nothing and are left out.
  */
 #include "learn/criterion.h"
 
@@ -48,17 +48,22 @@ static quantity quantity_of(const dp_criterion *c) {
     return c->cross_entropy && c->labels ? loss_rise : divergence;
 }
 
-/* One value a sample, averaged over draws. */
-static void values_of(const dp_outcome *o, quantity q, double *values) {
+/* One value for each sample that counts, averaged over draws; returns how many those are. */
+static int64_t values_of(const dp_outcome *o, quantity q, double *values) {
     double rows = 0;
-    for (int64_t i = 0; i < o->samples; i++) rows += o->clean[i].rows;
-    double scale = rows > 0 ? (double)o->samples / rows : 0;
+    int64_t count = 0, n = 0;
     for (int64_t i = 0; i < o->samples; i++) {
+        rows += o->clean[i].rows;
+        count += o->clean[i].rows > 0;
+    }
+    for (int64_t i = 0; i < o->samples; i++) {
+        if (!(o->clean[i].rows > 0)) continue;
         double sum = 0;
         for (int t = 0; t < o->trials; t++)
             sum += q(&o->clean[i], &o->noisy[(int64_t)t * o->samples + i]);
-        values[i] = scale * sum / o->trials;
+        values[n++] = (double)count / rows * sum / o->trials;
     }
+    return n;
 }
 
 /* A scaled difference may leave [-1, 1] where samples differ in length; the bound for drops asks for that range. */
@@ -72,14 +77,13 @@ static double upper_bound(const dp_criterion *c, double *values, size_t count) {
 
 dp_status dp_criterion_judge(const dp_criterion *c, const dp_outcome *o, int64_t stand_in_for,
                              dp_verdict *verdict, dp_error *err) {
-    int64_t count = stand_in_for > 0 ? stand_in_for : o->samples;
-    int64_t room = count > o->samples ? count : o->samples;
+    int64_t room = stand_in_for > o->samples ? stand_in_for : o->samples;
     double *values = dp_alloc((size_t)room, sizeof *values);
     if (!values)
         return dp_fail(err, DP_EMEMORY, "no memory to judge %lld samples", (long long)room);
-    values_of(o, quantity_of(c), values);
-    verdict->mean = dp_stats_moments(values, (size_t)o->samples).mean;
-    for (int64_t i = o->samples; i < count; i++) values[i] = values[i - o->samples];
+    int64_t n = values_of(o, quantity_of(c), values), count = stand_in_for > 0 ? stand_in_for : n;
+    verdict->mean = dp_stats_moments(values, (size_t)n).mean;
+    for (int64_t i = n; i < count; i++) values[i] = values[i - n];
     verdict->upper = upper_bound(c, values, (size_t)count);
     dp_free(values);
     return DP_OK;
@@ -146,17 +150,16 @@ double dp_criterion_allowance(const dp_criterion *c, int64_t samples) {
 
 static dp_figure figure(const dp_criterion *c, const dp_outcome *o, quantity q, double *values,
                         const double range[2]) {
-    values_of(o, q, values);
-    dp_interval ci = dp_stats_mean_interval(values, (size_t)o->samples,
-                                            (dp_interval){range[0], range[1]}, c->confidence);
-    return (dp_figure){dp_stats_moments(values, (size_t)o->samples).mean, ci.lower, ci.upper};
+    size_t count = (size_t)values_of(o, q, values);
+    dp_interval ci =
+        dp_stats_mean_interval(values, count, (dp_interval){range[0], range[1]}, c->confidence);
+    return (dp_figure){dp_stats_moments(values, count).mean, ci.lower, ci.upper};
 }
 
 /* A share of positions: its interval is never empty, also where all are right. */
 static dp_figure proportion(const dp_criterion *c, const dp_outcome *o, quantity q,
                             double *values) {
-    values_of(o, q, values);
-    size_t count = (size_t)o->samples;
+    size_t count = (size_t)values_of(o, q, values);
     double rate = fmin(dp_stats_moments(values, count).mean, 1);
     for (size_t i = 0; i < count; i++) values[i] = fmin(values[i], 1);
     dp_interval ci =

@@ -132,18 +132,24 @@ static dp_status learn(dp_pipeline *p, dp_schedule *out, dp_error *err) {
     return keep ? finish(p, out, status, err) : status;
 }
 
+static dp_half half_of(const dp_dataset *data) {
+    return (dp_half){
+        .data = data, .samples = dp_dataset_count(data), .counted = dp_dataset_counted(data)};
+}
+
 dp_status dp_attempt_run(dp_attempt *a, dp_error *err) {
     dp_pipeline p = {.graph = a->graph, .rival_j = a->rival_j};
     dp_search *s = &p.search;
     s->options = a->options;
     s->device = a->hardware;
     s->hardware = &p.narrowed;
-    s->learn = (dp_half){.data = a->data[0], .samples = dp_dataset_count(a->data[0])};
-    s->check = (dp_half){.data = a->data[1], .samples = dp_dataset_count(a->data[1])};
+    s->learn = half_of(a->data[0]);
+    s->check = half_of(a->data[1]);
     memset(&a->schedule, 0, sizeof a->schedule);
     dp_status status = learn(&p, &a->schedule, err);
     a->conditioned = p.relaxed && p.condition.choice.list.count > 0;
     a->beaten = p.beaten;
+    a->met_j = p.has_learned && p.learned.passed ? p.learned.measure.energy_j : INFINITY;
     a->passes = s->passes;
     a->passes_shape = s->passes_shape;
     dp_pipeline_stop(&p);

@@ -20,9 +20,11 @@ bool dp_operands_contested(const dp_learn_options *o, const dp_hardware *h) {
 }
 
 /* The loser stands in the winner's schedule, and its work is counted there. */
-static dp_status mention(dp_schedule *winner, const dp_attempt *loser, dp_error *err) {
+static dp_status mention(dp_schedule *winner, const dp_attempt *loser, dp_status ended,
+                         dp_error *err) {
     const dp_schedule *s = &loser->schedule; /* empty where the budget was out of reach */
-    const char *word = loser->beaten ? "dearer" : s->status ? s->status : "unmet";
+    const char *none = ended == DP_ECANCELLED ? "interrupted" : "unmet";
+    const char *word = loser->beaten ? "dearer" : s->status ? s->status : none;
     bool met = strcmp(word, "accepted") == 0 || strcmp(word, "uniform") == 0;
     winner->checks += s->checks;
     winner->checks_uniform += s->checks_uniform;
@@ -37,28 +39,31 @@ static dp_status mention(dp_schedule *winner, const dp_attempt *loser, dp_error 
     return winner->alternative.status ? DP_OK : dp_fail(err, DP_EMEMORY, "no memory for a word");
 }
 
-/* Its own operands, after conditioned ones came to `status`. What these were accepted with is kept whatever happens. */
+/*
+ * Its own operands, after conditioned ones came to `status`. What these were accepted with is kept whatever happens, and an energy that drop and
+ * loss were met with is what counts, whether or not it is more than an energy budget allows.
+ */
 static dp_status try_plain(dp_attempt *first, dp_status status, dp_schedule *out, dp_error *err) {
     dp_learn_options options = *first->options;
     options.condition = DP_CONDITION_NONE;
     dp_attempt plain = *first;
     plain.options = &options;
-    plain.rival_j = status == DP_OK ? first->schedule.learned.energy_j : INFINITY;
+    plain.rival_j = first->met_j;
     dp_error why = {DP_OK, ""};
     dp_status ended = dp_attempt_run(&plain, &why);
-    bool met = ended == DP_OK && !plain.beaten;
-    bool better = met && plain.schedule.learned.energy_j < plain.rival_j;
+    bool better = plain.met_j < first->met_j && plain.schedule.n_layers > 0;
     bool all_there_is = first->schedule.n_layers == 0 && plain.schedule.n_layers > 0;
     dp_attempt *winner = better || all_there_is ? &plain : first;
     dp_attempt *loser = winner == first ? &plain : first;
     bool over = ended == DP_OK || ended == DP_EUNMET || ended == DP_EBUDGET;
+    bool told = over || ended == DP_ECANCELLED;
     if (!over || winner == &plain) {
         if (err) *err = why;
         status = ended;
     }
     dp_error forgotten = {DP_OK, ""};
     *out = winner->schedule;
-    if (over && mention(out, loser, &forgotten) != DP_OK)
+    if (told && mention(out, loser, ended, &forgotten) != DP_OK)
         status = dp_fail(err, DP_EMEMORY, "%s", forgotten.text);
     dp_schedule_clear(&loser->schedule);
     return status;

@@ -40,6 +40,8 @@ typedef struct dp_attempt {
     dp_schedule schedule;
     bool conditioned; /* something was done to the operands, and learning came as far as a shape */
     bool beaten;
+    double
+        met_j; /* joules a sample that drop and loss were certified with; INFINITY: they were not */
     double passes, passes_shape; /* as in the schedule, if there is one or not */
 } dp_attempt;
 

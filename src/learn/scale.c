@@ -38,7 +38,7 @@ static double measure(problem *p, double log_t) {
                           .trials = (int)p->trials[1]};
     dp_answer answer;
     p->status =
-        dp_criteria_judge(s->criteria, s->n_criteria, &outcome, s->check.samples, &answer, p->err);
+        dp_criteria_judge(s->criteria, s->n_criteria, &outcome, s->check.counted, &answer, p->err);
     if (p->status != DP_OK) return 0;
     double f = answer.excess - 1;
     if (f <= 0) p->passing = fmin(p->passing, log_t);

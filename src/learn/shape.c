@@ -22,7 +22,7 @@ double dp_shape_likely_loss(const dp_search *s) {
     double loss = INFINITY;
     for (int i = 0; i < s->n_criteria; i++) {
         const dp_criterion *c = &s->criteria[i];
-        double allowed = dp_criterion_allowance(c, s->check.samples);
+        double allowed = dp_criterion_allowance(c, s->check.counted);
         loss = fmin(loss, c->quantity == DP_RISE ? allowed : 5 * allowed);
     }
     return loss;
@@ -74,7 +74,7 @@ static dp_status excess_at_most(dp_pipeline *p, double most, double *excess, dp_
                           .samples = s->learn.samples,
                           .trials = (int)trials[1]};
     status =
-        dp_criteria_judge(s->criteria, s->n_criteria, &outcome, s->check.samples, &answer, err);
+        dp_criteria_judge(s->criteria, s->n_criteria, &outcome, s->check.counted, &answer, err);
     *excess = answer.excess;
     return status;
 }

@@ -16,7 +16,8 @@
 enum { MAX_INDEX = (1 << 24) - 1 }; /* what the random counters hold */
 
 static const char *const status_words[] = {"accepted", "unmet", "interrupted", "uniform", NULL};
-static const char *const alternative_words[] = {"accepted", "unmet", "uniform", "dearer", NULL};
+static const char *const alternative_words[] = {"accepted",    "unmet",  "uniform",
+                                                "interrupted", "dearer", NULL};
 
 static char *read_text(dp_yaml_node *node) {
     char *copy = dp_strdup(dp_yaml_string(node, SIZE_MAX, ""));
