@@ -35,6 +35,25 @@ START_TEST(fixed_layers_keep_their_repetitions) {
 }
 END_TEST
 
+/* Nothing is free: uniform precision is what is fixed, whatever a budget would have room for. */
+START_TEST(where_all_is_fixed_uniform_is_that) {
+    bench b;
+    dp_schedule s;
+    bench_open(&b, 0, false);
+    b.options.max_drop = NAN;
+    b.options.energy_unit = DP_ENERGY_AJ_PER_MAC;
+    b.options.energy = 1e5;
+    b.options.fixes = (dp_fix[]){{"*", 500}};
+    b.options.n_fixes = 1;
+    ck_dp_ok(learn(&b, &s, &err));
+    ck_assert_double_eq(s.uniform.repetitions, 500);
+    ck_assert_double_eq(s.learned.energy_j, s.uniform.energy_j);
+    ck_assert_str_eq(s.status, "uniform");
+    dp_schedule_clear(&s);
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(excluded_layers_are_not_in_the_schedule_and_cost_nothing) {
     bench b;
     dp_schedule s;
@@ -237,6 +256,35 @@ END_TEST
 
 /* ---- applying a schedule ---- */
 
+/* Where levels are far apart, what is compared with is the lowest one that passes: with one fewer, nothing meets the budget. */
+START_TEST(uniform_precision_is_the_least_that_passes) {
+    dp_error err = {DP_OK, ""};
+    static const double drops[] = {4, 8, 16, 32};
+    int cases = 0;
+    bench b;
+    bench_open(&b, _i, false);
+    for (size_t d = 0; d < sizeof drops / sizeof *drops; d++) {
+        dp_schedule s, fewer;
+        b.options.max_drop = drops[d];
+        b.options.max_repetitions = NAN;
+        dp_status status = learn(&b, &s, &err);
+        ck_assert_msg(status == DP_OK, "%g points: %s", drops[d], err.text);
+        double k = s.uniform.repetitions;
+        ck_assert_double_le(s.learned.energy_j, s.uniform.energy_j);
+        dp_schedule_clear(&s);
+        if (k < 2 || k > 20) continue;
+        cases++;
+        b.options.max_repetitions = k - 1;
+        status = learn(&b, &fewer, &err);
+        ck_assert_msg(status == DP_EBUDGET || status == DP_EUNMET, "%g points at K = %g and at %g",
+                      drops[d], k, k - 1);
+        dp_schedule_clear(&fewer);
+    }
+    ck_assert_int_gt(cases, 0);
+    bench_close(&b);
+}
+END_TEST
+
 /* Whatever they are beside, precisions see the same draws; none at all leaves the clean network. */
 START_TEST(precisions_are_measured_beside_each_other_as_alone) {
     bench b;
@@ -304,11 +352,13 @@ Suite *test_learn_suite(void) {
     TCase *tcase = tcase_create("learning");
     tcase_add_checked_fixture(tcase, scratch_setup, scratch_teardown);
     tcase_add_loop_test(tcase, fixed_layers_keep_their_repetitions, 0, 2);
+    tcase_add_test(tcase, where_all_is_fixed_uniform_is_that);
     tcase_add_test(tcase, excluded_layers_are_not_in_the_schedule_and_cost_nothing);
     tcase_add_loop_test(tcase, excluded_layers_are_clean, 0, 3);
     tcase_add_loop_test(tcase, what_makes_no_sense_is_refused, 0, REFUSALS);
     tcase_add_test(tcase, cancelling_keeps_what_was_learned);
     tcase_add_test(tcase, equal_seeds_write_equal_bytes_at_any_number_of_threads);
+    tcase_add_loop_test(tcase, uniform_precision_is_the_least_that_passes, 0, 3);
     tcase_add_loop_test(tcase, precisions_are_measured_beside_each_other_as_alone, 0, 3);
     tcase_add_test(tcase, a_schedule_of_another_network_is_refused);
     suite_add_tcase(suite, tcase);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "device/levels.h"
 #include "learn/approach.h"
 #include "learn/panel.h"
 
@@ -15,6 +16,9 @@ static const dp_approach_rule rules[] = {
 
 /* An excess up to which what some draws say against a precision is asked of all. */
 static const double doubtful = 1.3;
+
+/* Levels that are farther apart than this are told apart. */
+static const double coarse = 1.05;
 
 /* Precisions that are known to be on either side of the budget, so that none is asked twice. Shapes: [units]. */
 typedef struct known {
@@ -91,6 +95,37 @@ static dp_status step(dp_panel *p, const dp_family *f, double t, bool whole, dp_
     return keep(p, a, k->now, &l, err);
 }
 
+/* The one K that a family has, if it has one: of uniform precision, or of the only unit that is not fixed. Returns its unit; -1: none. */
+static int only_number(const dp_search *s, const dp_family *f) {
+    int found = -1, count = 0;
+    for (int i = 0; i < s->units.count; i++)
+        if (!s->units.fixed[i]) {
+            found = i;
+            count++;
+        }
+    return count == 1 || !f->shape ? found : -1;
+}
+
+/*
+ * Below a pass with one number for all there is nothing up to the next level, which may be much cheaper: what is near in t need not be near in
+ * energy. So these are asked until one fails.
+ */
+static dp_status descend(dp_panel *p, const dp_family *f, dp_approach *w, known *k,
+                         dp_acceptance *a, dp_error *err) {
+    dp_search *s = p->s;
+    int unit = only_number(s, f);
+    bool lower = unit >= 0 && s->hardware->levels != DP_LEVELS_CONTINUOUS;
+    dp_status status = DP_OK;
+    while (lower && a->passed && status == DP_OK) {
+        double level = a->k[unit], below = dp_level_previous(s->hardware, level);
+        double t = f->shape ? below / f->shape[unit] : below;
+        lower = below * coarse < level && below >= s->units.low[unit] && t > w->fail;
+        if (lower) status = step(p, f, t, true, w, k, a, err);
+        lower = lower && a->k[unit] < level;
+    }
+    return status;
+}
+
 /* What the dearest failure costs. */
 static dp_status failed_energy(dp_search *s, const dp_family *f, const dp_approach *w, known *k,
                                dp_acceptance *a, dp_error *err) {
@@ -114,6 +149,7 @@ static dp_status approach(dp_panel *p, const dp_family *f, double t, known *k, d
         status = step(p, f, t, whole || t >= high, &w, k, a, err);
         w.rule = rules[a->active];
     }
+    if (status == DP_OK) status = descend(p, f, &w, k, a, err);
     a->checks = w.checks;
     return status == DP_OK ? failed_energy(s, f, &w, k, a, err) : status;
 }

@@ -53,8 +53,10 @@ dp_status dp_uniform_within(dp_pipeline *p, double energy_j, dp_error *err) {
         else
             ones += s->units.cost_j[i];
     }
-    double level = dp_level_at_most(s->hardware, (energy_j - fixed) / ones * (1 + 1e-12));
-    level = fmin(level, dp_family_most(s));
+    double level = s->units.low[0]; /* where nothing is free */
+    if (ones > 0)
+        level = fmin(dp_level_at_most(s->hardware, (energy_j - fixed) / ones * (1 + 1e-12)),
+                     dp_family_most(s));
     for (int i = 0; i < s->units.count; i++)
         p->uniform.k[i] = s->units.fixed[i] ? s->units.low[i] : level;
     dp_status status = dp_accept_measure(s, &p->uniform, err);
