@@ -110,6 +110,7 @@ Suite *test_memory_suite(void) {
     tcase_add_checked_fixture(tcase, scratch_setup, scratch_teardown);
     tcase_add_loop_test(tcase, every_failing_allocation_gives_a_status_and_leaves_nothing_behind, 0,
                         CASES);
+    tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return suite;
 }
