@@ -26,6 +26,8 @@ static const struct {
     {"lern m.onnx", "no verb 'lern'; did you mean 'learn'"},
     {"sing", "no verb 'sing'"},
     {"help sing", "no verb 'sing'"},
+    {"inspect m.onnx --schedule s.yaml", "--schedule asks for samples"},
+    {"inspect m.onnx --sensitivity", "--sensitivity asks for samples"},
     {"--loud", "no verb '--loud'"},
     {"learn --max-dorp 2", "unknown option '--max-dorp'; did you mean '--max-drop'?"},
     {"learn --max-drpo=2", "did you mean '--max-drop'?"},

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "digits.h"
+#include "dynaprec/npz.h"
 #include "dynaprec/schedule.h"
 #include "json.h"
 #include "program.h"
@@ -118,6 +119,51 @@ START_TEST(groups_and_bounds_are_in_the_schedule) {
 }
 END_TEST
 
+/* Labels as real one-hot rows, or all of them ignored. */
+static void write_labels(const char *name, bool one_hot) {
+    dp_npz in = {0};
+    ck_dp_ok(dp_npz_read(&in, in_folder("some.npz"), &err));
+    dp_tensor *y = NULL;
+    for (size_t i = 0; i < in.count; i++)
+        if (strcmp(in.arrays[i].name, "y") == 0) y = &in.arrays[i].tensor;
+    int64_t *labels = y->data;
+    dp_tensor rows = {.dtype = DP_F32, .rank = 2, .dim = {y->dim[0], 10}};
+    ck_dp_ok(dp_tensor_allocate(&rows, &err));
+    memset(rows.data, 0, dp_tensor_bytes(&rows));
+    for (int64_t i = 0; i < y->dim[0]; i++) {
+        ((float *)rows.data)[10 * i + labels[i]] = 1;
+        labels[i] = -100;
+    }
+    if (one_hot) {
+        dp_tensor_clear(y);
+        *y = rows;
+    } else {
+        dp_tensor_clear(&rows);
+    }
+    ck_dp_ok(dp_npz_write(in_folder(name), in.arrays, in.count, &err));
+    dp_npz_clear(&in);
+}
+
+/* They are taken as quantities, which is said before anything is learned for them. */
+START_TEST(one_hot_rows_are_told_from_classes) {
+    write_labels("rows.npz", true);
+#define ROWS "learn " MODEL " --data @rows.npz --cache none --trials 1 --hardware "
+    for (int dry = 0; dry < 2; dry++) {
+        program_result *r = run_expecting(
+            dry ? ROWS HARDWARE " --max-drop 2 --dry-run" : ROWS HARDWARE " --max-drop 2", 2);
+        ck_assert_ptr_nonnull(strstr(r->err, "no top-1"));
+        ck_assert_ptr_nonnull(strstr(r->err, "one-hot rows y.argmax(1))"));
+    }
+    program_result *r = run_expecting(ROWS HARDWARE " --max-loss 0.3 -o @s.yaml", 0);
+    ck_assert_ptr_nonnull(strstr(r->err, "'y' has one-hot rows"));
+    r = run_expecting(LEARN HARDWARE " --max-loss 0.3 -o @s.yaml", 0);
+    ck_assert_ptr_null(strstr(r->err, "one-hot"));
+    write_labels("none.npz", false);
+    r = run_expecting("learn " MODEL " --data @none.npz --hardware thermal --max-drop 50", 3);
+    ck_assert_ptr_nonnull(strstr(r->err, "all labels are -100 of the samples to learn from"));
+}
+END_TEST
+
 Suite *test_cli_budgets_suite(void) {
     Suite *suite = suite_create("budgets of the program");
     TCase *all = tcase_create("budgets");
@@ -126,6 +172,7 @@ Suite *test_cli_budgets_suite(void) {
     tcase_add_test(all, sites_that_want_signs_are_counted_on_stderr);
     tcase_add_test(all, operands_that_are_left_as_they_are_are_told_of);
     tcase_add_test(all, groups_and_bounds_are_in_the_schedule);
+    tcase_add_test(all, one_hot_rows_are_told_from_classes);
     tcase_set_timeout(all, 240);
     suite_add_tcase(suite, all);
     return suite;

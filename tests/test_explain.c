@@ -99,6 +99,7 @@ START_TEST(modules_are_weights_without_their_last_word) {
     static const char *const names[][2] = {{"layer1.0.conv2.weight", "layer1.0.conv2"},
                                            {"fc/kernel", "fc"},
                                            {"weight", "weight"},
+                                           {"onnx::Conv_21", ""},
                                            {"", ""},
                                            {"w", "w"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -320,6 +320,8 @@ START_TEST(an_unknown_name_lists_the_presets_that_exist) {
                 "hardware 'homodine': no such file or preset; presets: homodyne, thermal, weight");
     ck_dp_fails(dp_hardware_find(path, sizeof path, "gone.yaml", presets, &err), DP_EIO,
                 "hardware 'gone.yaml': no such file or preset");
+    ck_dp_fails(dp_hardware_find(path, sizeof path, "README.md", presets, &err), DP_EIO,
+                "named with a '/', as ./README.md; presets: homodyne");
     dp_error found;
     dp_hardware_find(path, sizeof path, "x", both, &found);
     const char *list = strstr(found.text, "presets: ");

@@ -68,6 +68,9 @@ int64_t dp_dataset_target_count(const dp_dataset *dataset);
 /** The targets of one sample, [target_count], in the order of the array. NULL without targets. */
 const float *dp_dataset_targets(const dp_dataset *dataset, int64_t sample);
 
+/** All rows of the targets are one-hot, so that they look like classes. */
+bool dp_dataset_one_hot(const dp_dataset *dataset);
+
 #define DP_IGNORED_LABEL (-100) /* PyTorch's ignore_index */
 
 /** Samples that can tell what is lost: those with a label that is not ignored, all of them where there are no labels. */

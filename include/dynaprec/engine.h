@@ -192,6 +192,9 @@ const dp_score *dp_reference_scores(const dp_reference *reference); /* [samples]
  */
 bool dp_reference_regression(const dp_reference *reference);
 
+/** Would they be, beside these data? Known before any pass. */
+bool dp_engine_regression(const dp_engine *engine, const dp_dataset *data);
+
 /*
  * Trials from this one on come in pairs: an odd one has the noise of the even one before it with the other sign. What is odd in the noise then cancels
  * in the mean of the two (antithetic variates, [Hammersley & Morton 1956]).

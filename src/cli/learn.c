@@ -94,6 +94,11 @@ static void write_goal(const dp_settings *settings, char *text, size_t size) {
 static dp_status rehearse(task *t, dp_engine *engine, dp_error *err) {
     const dp_dataset *const halves[] = {t->half[0], t->half[1]};
     dp_status status = dp_learn(&t->schedule, t->graph, &t->hardware, halves, &t->options, err);
+    dp_criterion drop = {.quantity = DP_DROP};
+    if (status == DP_ECANCELLED && !isnan(t->options.max_drop)) {
+        dp_status kind = dp_criterion_adapt(&drop, engine, halves[1], err);
+        if (kind != DP_OK) return kind;
+    }
     for (int i = 0; i < 2 && status == DP_ECANCELLED; i++) { /* labels that fit the outputs */
         dp_reference *reference = NULL;
         status = dp_engine_reference(&reference, engine, halves[i], err);

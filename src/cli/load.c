@@ -68,6 +68,11 @@ dp_status dp_load_samples(dp_dataset **out, const dp_settings *settings, const d
     };
     dp_status status = dp_dataset_open(out, path, specs, count, &options, err);
     dp_free(specs);
+    if (status == DP_OK && dp_dataset_one_hot(*out))
+        dp_note(settings,
+                "note: %s: 'y' has one-hot rows of real numbers, so that the outputs are taken as "
+                "quantities; for classes, give their numbers: y.argmax(1)",
+                path);
     return status;
 }
 

@@ -184,7 +184,8 @@ static int dispatch(char **words) {
         return DP_EXIT_DONE;
     }
     bool help = strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0;
-    if (help || strcmp(*words, "help") == 0) return help_on(words[1]);
+    bool again = words[1] && strcmp(words[1], "help") == 0;
+    if (help || strcmp(*words, "help") == 0) return help_on(again ? NULL : words[1]);
     const dp_verb *verb = find_verb(*words);
     return verb ? run_verb(verb, words + 1) : unknown_verb(*words);
 }

@@ -13,7 +13,8 @@
 dp_status dp_sensitivity_open(dp_sensitivity *view, const dp_settings *settings, dp_error *err) {
     *view = (dp_sensitivity){.given = settings->schedule != NULL};
     if (!settings->data)
-        return dp_fail(err, DP_ERANGE, "--sensitivity asks for samples: --data FILE.npz");
+        return dp_fail(err, DP_ERANGE, "%s asks for samples: --data FILE.npz",
+                       view->given ? "--schedule" : "--sensitivity");
     if (!settings->hardware && !view->given)
         return dp_fail(err, DP_ERANGE,
                        "--sensitivity asks for an accelerator: --hardware NAME, or --schedule "

@@ -98,6 +98,20 @@ const float *dp_dataset_targets(const dp_dataset *dataset, int64_t sample) {
     return store->targets + dp_dataset_origin(dataset, sample) * store->target_count;
 }
 
+bool dp_dataset_one_hot(const dp_dataset *dataset) {
+    int64_t targets = dataset->store->target_count, rows = 0;
+    for (int64_t i = 0; targets > 1 && i < dataset->count; i++) {
+        const float *row = dp_dataset_targets(dataset, i);
+        int64_t ones = 0, zeros = 0;
+        for (int64_t t = 0; t < targets; t++) {
+            ones += row[t] == 1;
+            zeros += row[t] == 0;
+        }
+        rows += ones == 1 && zeros == targets - 1;
+    }
+    return rows > 0 && rows == dataset->count;
+}
+
 int64_t dp_dataset_counted(const dp_dataset *dataset) {
     int64_t labels = dataset->store->label_count, counted = 0;
     if (labels == 0) return dataset->count;

@@ -41,6 +41,11 @@ static void list_folder(const char *folder, char *list, size_t size) {
 static dp_status not_found(const char *name, const char *const *folders, dp_error *err) {
     char list[512] = "";
     for (; *folders; folders++) list_folder(*folders, list, sizeof list);
+    if (access(name, F_OK) == 0)
+        return dp_fail(err, DP_EIO,
+                       "hardware '%s': no preset has this name, and files end in %s or are named "
+                       "with a '/', as ./%s; presets: %s",
+                       name, extension, name, *list ? list : "none are installed");
     return dp_fail(err, DP_EIO, "hardware '%s': no such file or preset; presets: %s", name,
                    *list ? list : "none are installed");
 }

@@ -43,7 +43,7 @@ static dp_status check_targets(const dp_engine *e, const dp_dataset *data, dp_er
         (long long)(e->rows * e->classes));
 }
 
-static bool is_regression(const dp_engine *e, const dp_dataset *data) {
+bool dp_engine_regression(const dp_engine *e, const dp_dataset *data) {
     if (dp_dataset_target_count(data) > 0) return true;
     bool image = e->forward->values[e->target].rank >= 4;
     return dp_dataset_label_count(data) == 0 && (e->classes == 1 || image);
@@ -140,7 +140,7 @@ dp_status dp_engine_reference(dp_reference **out, dp_engine *e, const dp_dataset
     r->data = data;
     r->rows = e->rows;
     r->classes = e->classes;
-    r->regression = is_regression(e, data);
+    r->regression = dp_engine_regression(e, data);
     r->logits = take_surveyed(e, data);
     bool known = r->logits != NULL;
     if (!known) r->logits = dp_alloc(size, sizeof *r->logits);

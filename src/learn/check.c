@@ -87,9 +87,17 @@ static dp_status check_labels(const dp_search *s, dp_error *err) {
         return dp_fail(err, DP_EFORMAT, "%s has labels 'y' and %s has not",
                        dp_dataset_path(learn ? s->learn.data : s->check.data),
                        dp_dataset_path(learn ? s->check.data : s->learn.data));
+    for (int i = 0; i < 2; i++) {
+        const dp_half *half = i ? &s->check : &s->learn;
+        if (half->counted == 0)
+            return dp_fail(err, DP_EFORMAT,
+                           "%s: all labels are -100 of the samples to %s, so none counts",
+                           dp_dataset_path(half->data), i ? "check on" : "learn from");
+    }
     if (s->options->objective == DP_OBJECTIVE_CROSS_ENTROPY && !check)
-        return dp_fail(err, DP_EFORMAT, "%s has no labels 'y', which cross-entropy asks for",
-                       dp_dataset_path(s->check.data));
+        return dp_fail(err, DP_EFORMAT, "%s has no labels 'y'%s, which cross-entropy asks for",
+                       dp_dataset_path(s->check.data),
+                       real[1] ? " that are integers, but real numbers" : "");
     return DP_OK;
 }
 

@@ -171,17 +171,25 @@ static dp_figure in_points(dp_figure f) {
     return (dp_figure){100 * f.value, 100 * f.lower, 100 * f.upper};
 }
 
-dp_status dp_criterion_adapt(dp_criterion *c, const dp_reference *reference, const dp_dataset *data,
+/* What makes quantities of the outputs, and what to do where they are none. */
+static const char *why_quantities(const dp_criterion *c) {
+    if (c->targets)
+        return "'y' are real numbers; the numbers of classes have to be integers, of one-hot rows "
+               "y.argmax(1)";
+    return "there are no labels 'y'; integers, one for each position, would make classes of them";
+}
+
+dp_status dp_criterion_adapt(dp_criterion *c, const dp_engine *engine, const dp_dataset *data,
                              dp_error *err) {
     c->labels = dp_dataset_label_count(data) > 0;
-    c->regression = dp_reference_regression(reference);
+    c->regression = dp_engine_regression(engine, data);
     c->targets = dp_dataset_target_count(data) > 0;
     if (!c->regression || c->quantity == DP_RISE) return DP_OK;
     return dp_fail(
         err, DP_ERANGE,
-        "%s: the outputs are quantities, which have no top-1 that could drop; --max-loss "
+        "%s: the outputs are quantities, which have no top-1 that could drop (%s); --max-loss "
         "limits their squared error, in parts of their variance",
-        dp_dataset_path(data));
+        dp_dataset_path(data), why_quantities(c));
 }
 
 dp_status dp_criterion_measure(const dp_criterion *c, const dp_outcome *o, dp_measure *out,

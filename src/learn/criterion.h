@@ -25,7 +25,7 @@ typedef struct dp_criterion {
 } dp_criterion;
 
 /** Set what the data decide: labels, regression, targets. Errors: DP_ERANGE, a drop is asked for where nothing has a top-1. */
-dp_status dp_criterion_adapt(dp_criterion *criterion, const dp_reference *reference,
+dp_status dp_criterion_adapt(dp_criterion *criterion, const dp_engine *engine,
                              const dp_dataset *data, dp_error *err);
 
 /* Scores of one data set under `trials` draws, beside the clean ones. */

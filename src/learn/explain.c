@@ -37,11 +37,12 @@ void dp_explain_layer(dp_layer *layer, const dp_site_info *site, const dp_channe
     layer->enob = dp_explain_enob(site, variance / channels);
 }
 
-/* "layer1.0.conv2.weight" -> "layer1.0.conv2"; names without a known ending stay whole. */
+/* "layer1.0.conv2.weight" -> "layer1.0.conv2"; names without a known ending stay whole. "onnx::Conv_21" is what PyTorch's exporter calls weights
+ * that it has changed: no module has that name. */
 static char *module_of(const char *weight) {
     static const char *const endings[] = {".weight", "/weight", "_weight", ".kernel", "/kernel"};
-    char *module = dp_strdup(weight);
-    size_t length = strlen(weight);
+    char *module = dp_strdup(strncmp(weight, "onnx::", 6) == 0 ? "" : weight);
+    size_t length = module ? strlen(module) : 0;
     for (size_t i = 0; module && i < sizeof endings / sizeof *endings; i++) {
         size_t n = strlen(endings[i]);
         if (length > n && strcmp(weight + length - n, endings[i]) == 0) module[length - n] = '\0';

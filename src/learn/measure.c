@@ -15,7 +15,7 @@ static dp_status measure_all(dp_measure *out, dp_engine *engine, const dp_refere
                               .cross_entropy = options->objective == DP_OBJECTIVE_CROSS_ENTROPY};
     const dp_score *clean = dp_reference_scores(reference);
     dp_outcome outcome = {clean, clean, dp_dataset_count(data), 1};
-    dp_status status = dp_criterion_adapt(&criterion, reference, data, err);
+    dp_status status = dp_criterion_adapt(&criterion, engine, data, err);
     if (status == DP_OK) status = dp_criterion_measure(&criterion, &outcome, &out[0], err);
     if (status != DP_OK || count == 0) return status;
     dp_score *scores = dp_alloc((size_t)(outcome.samples * options->trials), sizeof *scores);

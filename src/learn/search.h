@@ -15,9 +15,9 @@ typedef struct dp_half {
     const dp_dataset *data;
     dp_reference *reference;
     int64_t samples, counted; /* those that can tell what is lost: dp_dataset_counted */
-    dp_score *scores; /* [draws, samples] of the latest evaluation */
-    int draws;        /* 0: none yet */
-    double fidelity;  /* of its precision: dp_search_fidelity */
+    dp_score *scores;         /* [draws, samples] of the latest evaluation */
+    int draws;                /* 0: none yet */
+    double fidelity;          /* of its precision: dp_search_fidelity */
 } dp_half;
 
 typedef struct dp_search {

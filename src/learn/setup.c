@@ -40,7 +40,7 @@ static dp_status adapt_criteria(dp_search *s, dp_error *err) {
     }
     dp_status status = DP_OK;
     for (int i = 0; status == DP_OK && i < s->n_criteria; i++)
-        status = dp_criterion_adapt(&s->criteria[i], s->check.reference, s->check.data, err);
+        status = dp_criterion_adapt(&s->criteria[i], s->engine, s->check.data, err);
     return status;
 }
 

@@ -173,8 +173,9 @@ static void read_account(dp_yaml_node *map, dp_layer *out) {
     out->loss = loss ? read_measured(loss) : NAN;
     out->loss_per_j = marginal ? read_measured(marginal) : NAN;
     out->fixed = dp_yaml_boolean(dp_yaml_find(map, "fixed"), false);
-    out->at_min = (int)dp_yaml_integer(dp_yaml_find(map, "at_min"), 0, (uint64_t)out->count, 0);
-    out->at_max = (int)dp_yaml_integer(dp_yaml_find(map, "at_max"), 0, (uint64_t)out->count, 0);
+    uint64_t most = out->count > 0 ? (uint64_t)out->count : INT_MAX; /* none: a fault of its own */
+    out->at_min = (int)dp_yaml_integer(dp_yaml_find(map, "at_min"), 0, most, 0);
+    out->at_max = (int)dp_yaml_integer(dp_yaml_find(map, "at_max"), 0, most, 0);
 }
 
 /* Only layers that are in a group have one. */
