@@ -68,71 +68,6 @@ START_TEST(every_search_meets_the_budget) {
 }
 END_TEST
 
-static const struct {
-    double max_drop, max_loss;
-    bool labels;
-    int64_t samples;
-    unsigned granularity;
-    dp_objective_kind objective;
-    const char *search;
-} choices[] = {
-    {5, NAN, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "stochastic"},
-    {5, NAN, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_CROSS_ENTROPY, "stochastic"},
-    {5, NAN, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_KL, "marginal"},
-    {5, NAN, true, 700, DP_GRAIN_LAYER, DP_OBJECTIVE_AUTO, "marginal"},
-    {30, NAN, true, 126, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "marginal"},
-    {5, NAN, false, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "marginal"},
-    {5, 0.1, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "marginal"},
-    {NAN, 0.1, true, 700, DP_GRAIN_CHANNEL, DP_OBJECTIVE_AUTO, "marginal"},
-};
-
-/* Labels are descended on where a drop of them is all there is to keep, channels are apart and there are 64 at least. */
-START_TEST(the_budget_and_the_data_choose_the_search) {
-    bench b;
-    dp_schedule s;
-    bench_open_with(&b, 0, choices[_i].labels, choices[_i].samples);
-    b.options.max_drop = choices[_i].max_drop;
-    b.options.max_loss = choices[_i].max_loss;
-    b.options.granularity = choices[_i].granularity;
-    b.options.objective = choices[_i].objective;
-    ck_dp_ok(learn(&b, &s, &err));
-    ck_assert_str_eq(s.search, choices[_i].search);
-    check_again(&b, &s);
-    dp_schedule_clear(&s);
-    bench_close(&b);
-}
-END_TEST
-
-/*
- * A ReLU behind noise that is larger than its input, then a mean over 1,024 positions: curvature sees the noise, of which the mean leaves
- * a thousandth, and not the shift, which is most of the divergence. There a descent has no place to begin from, unless it was asked for.
- */
-START_TEST(what_curvature_mispredicts_is_left_to_marginal_loss) {
-    bench b;
-    dp_schedule s;
-    b = (bench){.hardware = net_hardware((const char *[]){"shot", NULL}, (double[]){0.001})};
-    net *n = &b.n;
-    net_open(n, 31);
-    int x = net_input(n, "x", DP_F32, 4, NET_DIM(-1, 4, 32, 32));
-    x = net_op(n, "Conv", NET_IN(x, net_weights(n, 4, NET_DIM(12, 4, 1, 1), 1)), NULL);
-    x = net_op(n, "Relu", NET_IN(x), NULL);
-    x = net_op(n, "Flatten", NET_IN(net_op(n, "GlobalAveragePool", NET_IN(x), NULL)), NULL);
-    net_output(n, net_linear(n, x, CLASSES, 12));
-    b.data = net_dataset(
-        n, &(net_data){.samples = 400, .spread = 1, .labels = true, .classes = CLASSES, .seed = 9});
-    ck_dp_ok(dp_dataset_split(b.data, 0.5, 1, &b.half[0], &b.half[1], &err));
-    dp_learn_defaults(&b.options);
-    b.options.max_drop = 30;
-    b.options.granularity = DP_GRAIN_CHANNEL;
-    b.options.goal = "a test";
-    b.options.search = _i ? "stochastic" : NULL;
-    ck_dp_ok(learn(&b, &s, &err));
-    ck_assert_str_eq(s.search, _i ? "stochastic" : "marginal");
-    dp_schedule_clear(&s);
-    bench_close(&b);
-}
-END_TEST
-
 START_TEST(channels_that_share_a_network_save_more_than_layers) {
     bench b;
     dp_schedule layer, channel;
@@ -454,9 +389,6 @@ Suite *test_budgets_suite(void) {
     Suite *suite = suite_create("budgets");
     TCase *tcase = tcase_create("budgets");
     tcase_add_checked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_loop_test(tcase, the_budget_and_the_data_choose_the_search, 0,
-                        sizeof choices / sizeof *choices);
-    tcase_add_loop_test(tcase, what_curvature_mispredicts_is_left_to_marginal_loss, 0, 2);
     tcase_add_loop_test(tcase, budgets_are_met_and_never_dearer_than_uniform, 0, 3 * GOALS);
     tcase_add_loop_test(tcase, every_search_meets_the_budget, 0, 10);
     tcase_add_test(tcase, channels_that_share_a_network_save_more_than_layers);

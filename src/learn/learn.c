@@ -40,20 +40,7 @@ static dp_status learn_for_loss(dp_pipeline *p, dp_error *err) {
     p->learned.checks += probes;
     p->has_learned = status == DP_OK;
     if (status == DP_OK) dp_result_energy(s, p->learned.k, &p->learned.measure);
-    return status;
-}
-
-/* Never dearer than uniform: its precision is a schedule too. */
-static void fall_back(dp_pipeline *p) {
-    if (!p->has_uniform || !p->uniform.passed) return;
-    if (p->learned.passed && p->learned.measure.energy_j <= p->uniform.measure.energy_j) return;
-    memcpy(p->learned.k, p->uniform.k, (size_t)p->search.units.count * sizeof(double));
-    int checks = p->learned.checks;
-    double *k = p->learned.k;
-    p->learned = p->uniform;
-    p->learned.k = k;
-    p->learned.checks = checks;
-    p->fell_back = true;
+    return status == DP_OK ? dp_fallback_relaxed(p, err) : status;
 }
 
 static dp_status run(dp_pipeline *p, dp_error *err) {
@@ -64,7 +51,7 @@ static dp_status run(dp_pipeline *p, dp_error *err) {
     if (status == DP_OK) status = dp_uniform_match(p, dp_uniform_guess(p), err);
     if (status == DP_EBUDGET && p->has_learned) status = DP_OK; /* uniform alone cannot meet it */
     if (status != DP_OK) return status;
-    fall_back(p);
+    dp_fallback_uniform(p);
     if (o->energy_unit == DP_ENERGY_NONE || !p->learned.passed) return DP_OK;
     if (o->energy_unit == DP_ENERGY_OF_UNIFORM && !p->uniform.passed) return DP_OK; /* no limit */
     double budget = dp_budget_energy_j(p);

@@ -17,8 +17,10 @@ typedef struct dp_pipeline {
     dp_condition condition; /* its graph, if there is one, is what the engine runs */
     const dp_refiner *refiner;
     double *shape; /* [units] */
+    double *start; /* [units] the shape that a descent on labels began from */
     double t;      /* of the learned family */
     dp_acceptance learned, uniform;
+    double *spare_k; /* [units] for a third */
     dp_measure clean;
     bool relaxed; /* shape and t mean something */
     bool has_learned, has_uniform;
@@ -98,6 +100,17 @@ dp_status dp_shape_refine(dp_pipeline *p, dp_error *err);
 /** Likewise of any family, from a guess of t. Errors: as dp_scale_find. */
 dp_status dp_shape_scale_of(dp_search *s, const dp_family *family, double guess, double *t,
                             dp_error *err);
+
+/* ---- fallback.c ---- */
+
+/**
+ * A descent on labels may have learned of few answers what is not so of others. Where the shape that it began from meets the budget with less,
+ * that is what is learned, unless the user asked for the descent by name. Errors: as dp_accept.
+ */
+dp_status dp_fallback_relaxed(dp_pipeline *p, dp_error *err);
+
+/** Never dearer than uniform: its precision is a schedule too. */
+void dp_fallback_uniform(dp_pipeline *p);
 
 /* ---- uniform.c ---- */
 

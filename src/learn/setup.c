@@ -26,9 +26,12 @@ static dp_status allocate(dp_pipeline *p, dp_error *err) {
     s->repetitions = dp_alloc(channels, sizeof *s->repetitions);
     s->k = dp_alloc(units, sizeof *s->k);
     p->shape = dp_alloc(units, sizeof *p->shape);
+    p->start = dp_alloc(units, sizeof *p->start);
+    p->spare_k = dp_alloc(units, sizeof *p->spare_k);
     p->learned.k = dp_alloc(units, sizeof *p->learned.k);
     p->uniform.k = dp_alloc(units, sizeof *p->uniform.k);
-    if (s->s && s->repetitions && s->k && p->shape && p->learned.k && p->uniform.k) return DP_OK;
+    bool own = p->shape && p->start && p->spare_k && p->learned.k && p->uniform.k;
+    if (own && s->s && s->repetitions && s->k) return DP_OK;
     return dp_fail(err, DP_EMEMORY, "no memory for %zu units", units);
 }
 
@@ -77,6 +80,8 @@ void dp_pipeline_stop(dp_pipeline *p) {
     dp_free(s->repetitions);
     dp_free(s->k);
     dp_free(p->shape);
+    dp_free(p->start);
+    dp_free(p->spare_k);
     dp_free(p->learned.k);
     dp_free(p->uniform.k);
     dp_units_clear(&s->units);

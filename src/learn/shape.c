@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The learned family: its shape by relaxation and refinement, its scale by measuring the learn set. */
 #include <math.h>
+#include <string.h>
 
 #include "learn/gradient_free.h"
 #include "learn/pipeline.h"
@@ -135,6 +136,7 @@ dp_status dp_shape_refine(dp_pipeline *p, dp_error *err) {
     dp_search *s = &p->search;
     dp_family family = {p->shape};
     dp_family_relaxed(s, &family, p->t, p->learned.k);
+    memcpy(p->start, p->shape, (size_t)s->units.count * sizeof *p->start);
     dp_status status = dp_refiner_run(p->refiner, s, p->t, p->shape, err);
     if (status != DP_OK) return status;
     if (dp_shape_by_labels(p)) {
