@@ -165,7 +165,7 @@ class Extremes:
 
     def __init__(self, percentile, expected):
         self.tail = (100 - percentile) / 100
-        self.keep = max(1, math.ceil(self.tail * expected) + 1)
+        self.keep = math.ceil(self.tail * expected) + 2
         self.count, self.top, self.bottom = 0, torch.empty(0), torch.empty(0)
 
     def add(self, x):
@@ -177,10 +177,17 @@ class Extremes:
 
     def range(self):
         both = bool(self.bottom[0] < 0 < self.top[0])
-        cut = int(self.tail / (2 if both else 1) * self.count)
-        high = self.top[min(cut, len(self.top) - 1)] if self.top[0] > 0 else 0.0
-        low = self.bottom[min(cut, len(self.bottom) - 1)] if self.bottom[0] < 0 else 0.0
-        return float(low), float(high)
+        rank = self.tail / (2 if both else 1) * (self.count - 1)
+        high = self.at(self.top, rank) if self.top[0] > 0 else 0.0
+        low = self.at(self.bottom, rank) if self.bottom[0] < 0 else 0.0
+        return low, high
+
+    @staticmethod
+    def at(values, rank):
+        """Between two values as numpy.percentile has it."""
+        first = min(int(rank), len(values) - 1)
+        second = min(first + 1, len(values) - 1)
+        return float(torch.lerp(values[first], values[second], rank - int(rank)))
 
 
 class Network:
@@ -282,18 +289,19 @@ class Analog:
         """See the operands of every site in floating point: ranges for the quantisers."""
         batches = list(batches)
         samples = sum(len(b) for b in batches)
-        extremes = {}
+        extremes, seen = {}, 0
 
         def watch(name, product, weight, x):
             right, left, rest = self.condition(name, product, weight, x)
             for operand, value in (("x", left),) + ((("w", right),) if product is None else ()):
                 key = name, operand
                 if key not in extremes:
-                    extremes[key] = Extremes(self.hardware.percentile, value[0].numel() * samples)
+                    extremes[key] = Extremes(self.hardware.percentile, value.numel() / seen * samples)
                 extremes[key].add(value)
             return (product.product(right, left) if product else left @ right) + rest
 
         for batch in batches:
+            seen = len(batch)
             self.network.run(batch, watch)
         self.ranges = {key: e.range() for key, e in extremes.items()}
 
