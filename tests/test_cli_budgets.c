@@ -116,6 +116,10 @@ START_TEST(groups_and_bounds_are_in_the_schedule) {
     run_expecting("eval " MODEL " --data @some.npz --schedule @s.yaml --trials 1", 0);
     program_result *r = run_expecting("diff @s.yaml @s.yaml --json", 0);
     ck_assert_int_eq(count_text(r->out, "\"group\": \"*block*\""), 4);
+    r = run_expecting("eval calib_data/transformer.onnx --data calib_data/transformer_learn.npz "
+                      "--schedule @s.yaml --trials 1",
+                      3);
+    ck_assert_ptr_nonnull(strstr(r->err, "it was learned for another network (digits.onnx)"));
 }
 END_TEST
 

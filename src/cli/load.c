@@ -119,7 +119,11 @@ dp_status dp_load_conditioned(dp_graph **out, const dp_schedule *schedule,
     if (schedule->conditioning.count == 0) return DP_OK;
     dp_status status = dp_graph_condition(out, graph, &schedule->conditioning, &why);
     if (status == DP_ERANGE) status = DP_EFORMAT; /* of the file, not of the command line */
-    return status == DP_OK ? DP_OK : dp_fail(err, status, "%s: %s", settings->schedule, why.text);
+    if (status == DP_OK) return DP_OK;
+    bool other = strcmp(schedule->model_sha256, dp_graph_sha256(graph)) != 0;
+    return dp_fail(err, status, "%s: %s%s%s%s", settings->schedule, why.text,
+                   other ? "; it was learned for another network (" : "",
+                   other ? schedule->model_file : "", other ? ")" : "");
 }
 
 void dp_load_note_model(const dp_schedule *schedule, const dp_settings *settings,
