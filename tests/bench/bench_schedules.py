@@ -263,14 +263,11 @@ def against_adam(found):
 
 
 def against_one_shot(found):
-    table, noise = [], "homodyne"
-    for n in found.some(noise):
-        same, plain = (found.ratio(n, noise, ("channel", other)) for other in ("one-shot", "plain one-shot"))
-        if same is not None or plain is not None:
-            table.append([common.NETWORKS[n].title, number(same), number(plain)])
-    for title, at in (f"networks at or below {OF_ONE_SHOT}", OF_ONE_SHOT),:
-        table.append([title, *(counted([found.ratio(n, noise, ("channel", other)) for n in found.some(noise)], at, ONE_SHOT_WINS)
-                               for other in ("one-shot", "plain one-shot"))])
+    others, noise = ("one-shot", "plain one-shot"), "homodyne"
+    ratios = {n: [found.ratio(n, noise, ("channel", other)) for other in others] for n in found.some(noise)}
+    table = [[common.NETWORKS[n].title, *("" if r is None else common.held(r, "{:.3g}", most=NEVER) for r in both)]
+             for n, both in ratios.items() if both != [None, None]]
+    table.append([f"networks at or below {OF_ONE_SHOT}", *(counted(column, OF_ONE_SHOT, ONE_SHOT_WINS) for column in zip(*ratios.values()))])
     return {"columns": ["default against one-shot, per channel, shot noise: energy", "one-shot, conditioned alike", "one-shot, plain network"],
             "rows": table if len(table) > 1 else []}
 
