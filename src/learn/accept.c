@@ -116,6 +116,10 @@ static dp_status descend(dp_panel *p, const dp_family *f, dp_approach *w, known 
     int unit = only_number(s, f);
     bool lower = unit >= 0 && s->hardware->levels != DP_LEVELS_CONTINUOUS;
     dp_status status = DP_OK;
+    if (lower && w->fail > w->whole_fail) { /* by some of the draws: asked again */
+        w->fail = w->whole_fail;
+        *k->fail = NAN;
+    }
     while (lower && a->passed && status == DP_OK) {
         double level = a->k[unit], below = dp_level_previous(s->hardware, level);
         double t = f->shape ? below / f->shape[unit] : below;
