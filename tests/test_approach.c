@@ -72,6 +72,22 @@ START_TEST(from_a_fair_start_few_looks_suffice) {
 }
 END_TEST
 
+/* A few draws that flatter a precision by far do not hold the next looks down for long. */
+START_TEST(looks_do_not_creep_up_from_one_side) {
+    world w = {.root = 40, .power = 0.5 + 0.1 * _i, .half = 1, .cheapest = INFINITY};
+    dp_approach a = dp_approach_new(coarse, 1, 1e5);
+    bool whole;
+    dp_approach_look(&a, 1.25 * w.root, 0.4, false);
+    for (double t = dp_approach_next(&a, &whole); !dp_approach_finished(&a);
+         t = dp_approach_next(&a, &whole)) {
+        double excess = pow(w.root / t, w.power);
+        dp_approach_look(&a, t, excess, whole);
+    }
+    ck_assert(a.certified);
+    ck_assert_msg(a.above <= 1.08 * w.root, "%g of %g in %d looks", a.above, w.root, a.checks);
+}
+END_TEST
+
 /* Half of the draws may say that a precision passes that does not with all of them. */
 START_TEST(only_whole_looks_pass) {
     world w = {.root = 40, .power = 1, .half = 0.93};
@@ -145,6 +161,7 @@ Suite *test_approach_suite(void) {
     tcase_add_loop_test(tcase, the_cheapest_pass_is_near_the_crossing, 0, 2 * STARTS * POWERS);
     tcase_add_loop_test(tcase, from_a_fair_start_few_looks_suffice, 0, 6);
     tcase_add_loop_test(tcase, only_whole_looks_pass, 0, 2);
+    tcase_add_loop_test(tcase, looks_do_not_creep_up_from_one_side, 0, 6);
     tcase_add_loop_test(tcase, a_short_failure_does_not_outweigh_a_whole_pass, 0, 3);
     tcase_add_test(tcase, the_ends_of_the_range_are_asked_whole);
     tcase_add_loop_test(tcase, levels_are_asked_once, 0, 12);

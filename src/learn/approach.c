@@ -2,6 +2,7 @@
 #include "learn/approach.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* Looks when something has passed, and when nothing has yet. */
 enum { MOST_LOOKS = 8, MOST_CLIMBS = 12 };
@@ -40,7 +41,9 @@ void dp_approach_look(dp_approach *w, double t, double excess, bool whole) {
     learn_power(w, t, excess);
     w->checks++;
     w->aim = w->limit = NAN;
-    if (excess > 1) {
+    bool failed = excess > 1;
+    w->run = failed ? (w->run < 0 ? w->run : 0) - 1 : (w->run > 0 ? w->run : 0) + 1;
+    if (failed) {
         w->fail = fmax(w->fail, t);
         w->fail_excess = excess;
         if (whole && t > w->whole_fail) {
@@ -89,11 +92,17 @@ bool dp_approach_finished(const dp_approach *w) {
     return w->checks >= MOST_LOOKS || w->above_excess >= w->rule.tight || is_close(w);
 }
 
-/* Between a failure and what lies below the budget, away from both ends, which are known. A forecast that agrees with them has
+/* Between a failure and what lies below the budget, away from both ends, which are known. Where looks have been on one side again and again, what
+ * holds at the other end counts half as much each time, so that they do not creep [Dowell & Jarratt 1971]. A forecast that agrees with both has
  * half a say: where noise does not only scale, those from either side err to the other. */
 static double between(const dp_approach *w) {
-    double gap = log(w->above / w->fail);
-    double part = log(w->fail_excess / w->rule.aim) / log(w->fail_excess / w->above_excess);
+    double gap = log(w->above / w->fail), again = ldexp(1, 1 - (abs(w->run) > 1 ? abs(w->run) : 1));
+    double over = log(w->fail_excess / w->rule.aim), under = log(w->rule.aim / w->above_excess);
+    if (w->run < 0)
+        under *= again;
+    else
+        over *= again;
+    double part = over / (over + under);
     double forecast = log(w->aim / w->fail) / gap;
     if (forecast > 0 && forecast < 1) part = (part + forecast) / 2;
     return w->fail * exp(gap * within(part, 0.15, 0.85));

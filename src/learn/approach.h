@@ -27,6 +27,7 @@ typedef struct dp_approach {
         above; /* t: dearest failure (0: none), cheapest look below the budget (INFINITY: none) */
     double fail_excess, above_excess;
     double whole_fail, whole_fail_excess; /* the dearest failure of a whole look */
+    int run;      /* looks in a row that were on the same side of the budget; below 0: failures */
     double power; /* of t, by which the excess fell between the last two looks; 0: only one */
     double last, last_excess; /* t and excess of the last look */
     double aim,
