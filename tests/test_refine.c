@@ -398,7 +398,6 @@ static const struct {
 } plans[] = {{false, 96, 8, 60},      {false, 600, 40, 60},    {false, 1200, 64, 60},
              {true, 96, 2 * 4, 60},   {true, 400, 2 * 4, 200}, {true, 600, 2 * 8, 150},
              {true, 1200, 2 * 8, 240}};
-enum { PLANS = sizeof plans / sizeof *plans };
 
 START_TEST(steps_of_small_batches_are_counted) {
     bench b;
@@ -492,7 +491,7 @@ Suite *test_refine_suite(void) {
     tcase_add_loop_test(tests, annealing_finds_what_brute_force_finds, 0, 4);
     tcase_add_loop_test(tests, small_batches_lower_the_loss_at_one_energy, 0, 4);
     tcase_add_test(tests, small_batches_leave_what_is_fixed_and_keep_to_bounds);
-    tcase_add_loop_test(tests, steps_of_small_batches_are_counted, 0, PLANS);
+    tcase_add_loop_test(tests, steps_of_small_batches_are_counted, 0, sizeof plans / sizeof *plans);
     tcase_add_loop_test(tests, adam_lowers_its_penalised_loss_and_ends_near_its_target, 0, 2);
     tcase_add_test(tests, adams_steps_are_counted_and_fill_no_cache);
     tcase_add_test(tests, limits_of_what_has_none_are_refused);

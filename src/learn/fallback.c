@@ -29,15 +29,11 @@ dp_status dp_fallback_relaxed(dp_pipeline *p, dp_error *err) {
     double energy = worth_trying * p->learned.measure.energy_j - dp_search_fixed_j(s);
     double t = dp_relax_for_energy(&s->units, p->start, energy);
     dp_status status = dp_accept_probe(s, &family, t, &relaxed, err);
-    int probes = relaxed.checks;
-    bool tried = relaxed.passed;
-    if (status == DP_OK && tried) {
-        status = dp_accept(s, &family, t, &relaxed, err);
-        relaxed.checks += probes;
-    }
+    p->learned.checks += relaxed.checks;
+    if (status != DP_OK || !relaxed.passed) return status;
+    status = dp_accept(s, &family, t, &relaxed, err);
     if (status != DP_OK) return status;
     dp_result_energy(s, relaxed.k, &relaxed.measure);
-    relaxed.passed = tried && relaxed.passed;
     take_cheaper(p, &relaxed);
     return DP_OK;
 }
